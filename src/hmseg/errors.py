@@ -1,0 +1,42 @@
+"""Errors that a user can mend: one line that says what came, what was expected and what to do.
+
+Entry points print these without a traceback; anything else is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HmsegError(ValueError):
+    """Base of every error that is the user's to mend."""
+
+
+class ConfigError(HmsegError):
+    """A configuration that cannot be run: unknown key, wrong type, impossible combination."""
+
+
+class DataError(HmsegError):
+    """Data that cannot be used: missing, truncated, of the wrong size or kind."""
+
+
+class WeightsError(HmsegError):
+    """Backbone weights that cannot be found, fetched or loaded."""
+
+
+class CheckpointError(HmsegError):
+    """A checkpoint that is missing, damaged or belongs to another network."""
+
+
+def unknown(kind: str, name: object, options: Iterable[object]) -> str:
+    """Message for a name that is not one of the known ones, with the nearest of them.
+
+    Example:
+        >>> unknown("masking", "hybird", ["none", "feature", "input", "hybrid"])
+        "unknown masking 'hybird': did you mean 'hybrid'? (known: feature, hybrid, input, none)"
+    """
+    known = sorted(str(option) for option in options)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f": did you mean '{close[0]}'?" if close else "."
+    return f"unknown {kind} '{name}'{hint} (known: {', '.join(known)})"

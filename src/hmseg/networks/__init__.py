@@ -1,0 +1,7 @@
+"""Few-shot networks: backbone + masking + head."""
+
+from hmseg.networks.build import HEADS, build_network
+from hmseg.networks.fewshot import FewShotNetwork, Head, vote
+from hmseg.networks.hsnet import HSNetHead
+
+__all__ = ["HEADS", "FewShotNetwork", "HSNetHead", "Head", "build_network", "vote"]

@@ -1,0 +1,198 @@
+"""The few-shot network: a frozen backbone, a masking and a head, put together and checked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hmseg.backbones import Backbone, FeatureInfo
+from hmseg.masking import Masking, Variant, input_mask
+from hmseg.networks.layers import resize
+
+Levels = Mapping[int, Sequence[Tensor]]
+"""Maps (N, C, h, w) by pyramid level, shallow to deep within each."""
+
+PASS_PIXELS = 64 * 400 * 400
+"""Most image pixels in one backbone pass: 64 images of 400 x 400, about 2.5 GB of ResNet-50 maps."""
+
+
+class Head(nn.Module, ABC):
+    """The learned part: from query features and masked support features to logits.
+
+    Attributes:
+        levels: the pyramid levels that it takes, deepest first.
+    """
+
+    levels: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, query: Levels, support: Levels, support_masks: Tensor) -> Tensor:
+        """Logits (B * K, 2, h, w), at whatever resolution the head ends.
+
+        Args:
+            query: for each level, maps (B, C, h, w).
+            support: for each level, masked maps (B * K, C, h, w), the shots of an image next to each other.
+            support_masks: (B * K, H, W) float, 0 or 1.
+        """
+
+
+def vote(logits: Tensor) -> Tensor:
+    """The K-shot mask: each support votes with its own argmax. REFERENCE section 7.
+
+    The votes are divided by the largest count in the image (at least 1); foreground is where the quotient
+    reaches one half.
+
+    Args:
+        logits: (B, K, 2, H, W).
+
+    Returns:
+        (B, H, W) bool.
+
+    Example:
+        >>> background, foreground = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+        >>> shots = torch.stack([background, foreground, foreground]).view(1, 3, 2, 1, 1)
+        >>> vote(shots)
+        tensor([[[True]]])
+    """
+    votes = logits.argmax(dim=2).sum(dim=1)
+    most = votes.amax(dim=(1, 2), keepdim=True).clamp(min=1)
+    return votes / most >= 0.5
+
+
+class FewShotNetwork(nn.Module):
+    """Segment the query by what the supports show.
+
+    Query and all variants of the supports that the masking asks for go through the backbone together, in as
+    few passes as ``pass_pixels`` allows; query features serve all shots; shots are folded into the head's batch.
+
+    Args:
+        backbone: frozen feature pyramid.
+        masking: strategy for the support features.
+        head: head built for the backbone's maps.
+        pass_pixels: most image pixels in one backbone pass; lower it when memory is short.
+
+    Raises:
+        ValueError: the backbone lacks a level that the head takes.
+    """
+
+    def __init__(self, backbone: Backbone, masking: Masking, head: Head, pass_pixels: int = PASS_PIXELS) -> None:
+        super().__init__()
+        offered = {info.level for info in backbone.feature_info}
+        if missing := set(head.levels) - offered:
+            raise ValueError(
+                f"{type(head).__name__} takes levels {sorted(head.levels)}, but {type(backbone).__name__} "
+                f"offers {sorted(offered)}: level {sorted(missing)} is missing"
+            )
+        self.backbone = backbone
+        self.masking = masking
+        self.head = head
+        self.pass_pixels = pass_pixels
+
+    def forward(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
+        """Logits of the query, one set per support.
+
+        Args:
+            query: (B, 3, H, W) normalised images.
+            support_images: (B, K, 3, H, W) normalised images; their size may differ from the query's.
+            support_masks: (B, K, H, W) bool, or numbers 0 and 1.
+
+        Returns:
+            (B, K, 2, H, W): background and foreground, at the query's size.
+
+        Raises:
+            ValueError: shapes that don't fit each other, or masks with other values.
+        """
+        check_shapes(query, support_images, support_masks)
+        batch, shots = support_masks.shape[:2]
+        masks = support_masks.flatten(0, 1).to(query.dtype)  # (B*K, H, W)
+        query_maps, support_maps = self.encode(query, support_images.flatten(0, 1), masks)
+        logits = self.head(query_maps, support_maps, masks)
+        logits = resize(logits, (query.shape[-2], query.shape[-1]))
+        return logits.unflatten(0, (batch, shots))
+
+    @torch.no_grad()
+    def predict(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
+        """The K-shot mask (B, H, W) bool by :func:`vote`; arguments as for :meth:`forward`."""
+        return vote(self(query, support_images, support_masks))
+
+    @torch.no_grad()
+    def encode(self, query: Tensor, supports: Tensor, masks: Tensor) -> tuple[Levels, Levels]:
+        """Query maps and masked support maps by level.
+
+        Args:
+            query: (B, 3, H, W).
+            supports: (N, 3, H', W').
+            masks: (N, H', W') float.
+        """
+        make = {"plain": lambda: supports, "masked": lambda: input_mask(supports, masks)}
+        variants = {variant: make[variant]() for variant in self.masking.variants}
+        query_maps, *variant_maps = self._pyramids([query, *variants.values()])
+        by_variant: dict[Variant, list[Tensor]] = dict(zip(variants, variant_maps, strict=True))
+        support_maps = []
+        for index in range(len(query_maps)):
+            features = {variant: maps[index] for variant, maps in by_variant.items()}
+            support_maps.append(self.masking.apply(features, masks))
+        return self._by_level(query_maps), self._by_level(support_maps)
+
+    def _pyramids(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
+        """The head's maps for each of several image batches, sharing backbone passes where sizes agree."""
+        if len({batch.shape[1:] for batch in images}) > 1:  # supports of another size than the query
+            return [maps for batch in images for maps in self._pyramids_of_one_size([batch])]
+        return self._pyramids_of_one_size(images)
+
+    def _pyramids_of_one_size(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
+        together = torch.cat(list(images)) if len(images) > 1 else images[0]
+        per_pass = max(1, self.pass_pixels // (together.shape[-2] * together.shape[-1]))
+        passes = [self._head_maps(chunk) for chunk in together.split(per_pass)]
+        maps = passes[0] if len(passes) == 1 else [torch.cat(parts) for parts in zip(*passes, strict=True)]
+        counts = [len(batch) for batch in images]
+        split = [level_map.split(counts) for level_map in maps]  # views, nothing is copied
+        return [[parts[i] for parts in split] for i in range(len(images))]
+
+    def _head_maps(self, images: Tensor) -> list[Tensor]:
+        maps = self.backbone(images)
+        return [m for m, info in zip(maps, self.backbone.feature_info, strict=True) if info.level in self.head.levels]
+
+    def _by_level(self, maps: Sequence[Tensor]) -> dict[int, list[Tensor]]:
+        grouped: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
+        taken = [info for info in self.backbone.feature_info if info.level in grouped]
+        for info, level_map in zip(taken, maps, strict=True):
+            grouped[info.level].append(level_map)
+        return grouped
+
+
+def maps_per_level(features: Sequence[FeatureInfo], levels: Sequence[int]) -> list[int]:
+    """How many maps each of ``levels`` has: the channels of its correlations."""
+    return [sum(info.level == level for info in features) for level in levels]
+
+
+def check_shapes(query: Tensor, support_images: Tensor, support_masks: Tensor) -> None:
+    """Refuse episodes whose parts don't fit each other.
+
+    Raises:
+        ValueError: with the shapes that came and those expected.
+    """
+    batch = query.shape[0] if query.ndim == 4 else -1
+    fits = (
+        query.ndim == 4
+        and support_images.ndim == 5
+        and query.shape[1] == support_images.shape[2] == 3
+        and support_images.shape[0] == batch > 0
+        and support_images.shape[1] > 0
+        and support_masks.shape == support_images.shape[:2] + support_images.shape[3:]
+    )
+    if not fits:
+        raise ValueError(
+            "expected query (B, 3, H, W), support_images (B, K, 3, H, W) and support_masks (B, K, H, W); got "
+            f"{tuple(query.shape)}, {tuple(support_images.shape)} and {tuple(support_masks.shape)}"
+        )
+    # Looking at values would make the host wait for a GPU, so masks of numbers are checked on the CPU only.
+    if support_masks.dtype != torch.bool and support_masks.device.type == "cpu":
+        if not ((support_masks == 0) | (support_masks == 1)).all():
+            raise ValueError(
+                f"support_masks hold values other than 0 and 1 (largest {support_masks.max().item():g}): "
+                "make them boolean first, e.g. mask > 0"
+            )
