@@ -1,0 +1,168 @@
+"""Sampling, sharding, seeding of workers, and errors out of workers."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from hmseg.data.dataset import EpisodeDataset
+from hmseg.data.episode import EpisodeSpec
+from hmseg.data.loader import EpisodeLoader, SeedWorker, TrainLoader, TrainSampler, eval_items
+from hmseg.data.protocols import training_episodes
+from hmseg.data.source import Listing, Source
+from hmseg.errors import CheckpointError, DataError
+
+LISTING = Listing(tuple((f"train{c}_{number}", c) for c in range(4) for number in range(5)))  # 20 pairs
+
+
+def sampler(
+    batch_size: int = 3, episodes: int | None = None, rank: int = 0, world_size: int = 1
+) -> TrainSampler:
+    return TrainSampler(LISTING, 1, 0, batch_size, episodes, rank, world_size)
+
+
+def test_sampler_gives_the_epoch_in_full_batches() -> None:
+    items = list(sampler(batch_size=3))
+    assert items == list(enumerate(training_episodes(LISTING, 1, 0, 0)))[:18]
+    assert len(sampler(batch_size=3)) == 18
+
+
+def test_sampler_follows_its_epoch() -> None:
+    drawn = sampler(batch_size=2)
+    first = list(drawn)
+    drawn.set_epoch(4)
+    assert list(drawn) == list(enumerate(training_episodes(LISTING, 1, 0, 4))) != first
+
+
+def test_sampler_skips() -> None:
+    drawn = sampler(batch_size=3)
+    whole = list(drawn)
+    drawn.skip = 6
+    assert list(drawn) == whole[6:] and len(drawn) == 18
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("skip", [0, 2])
+def test_devices_share_an_epoch_without_overlap(world_size: int, skip: int) -> None:
+    shares = [sampler(2, None, rank, world_size) for rank in range(world_size)]
+    for share in shares:
+        share.skip = skip
+    drawn = [list(share) for share in shares]
+    length = 20 // (2 * world_size) * 2
+    assert [len(items) for items in drawn] == [length - skip] * world_size
+    together = sorted(item for items in drawn for item in items)
+    whole = list(enumerate(training_episodes(LISTING, 1, 0, 0)))
+    assert together == whole[skip * world_size : length * world_size]
+
+
+def test_epoch_that_fills_no_batch_is_refused() -> None:
+    with pytest.raises(DataError, match=r"20 training episodes .* batch of 11 on each of 2 .* 22 or more"):
+        sampler(batch_size=11, world_size=2)
+    assert len(sampler(batch_size=11, episodes=22, world_size=2)) == 11
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7, 11])
+def test_evaluation_is_shared_without_padding_or_duplicates(world_size: int) -> None:
+    specs = [EpisodeSpec(0, str(number), ("s",)) for number in range(10)]
+    shares = [eval_items(specs, rank, world_size) for rank in range(world_size)]
+    assert sorted(item for share in shares for item in share) == list(enumerate(specs))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_workers_are_seeded_apart() -> None:
+    python, legacy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    epoch_1 = sampler()
+    epoch_1.set_epoch(1)
+    draws = []
+    try:
+        for seeder, worker in [
+            (SeedWorker(0, 0), 0), (SeedWorker(0, 0), 1), (SeedWorker(0, 1), 0), (SeedWorker(1, 0), 0),
+            (SeedWorker(0, 0, epoch_1), 0), (SeedWorker(0, 0, sampler()), 0),
+        ]:  # fmt: skip
+            seeder(worker)
+            draws.append((random.random(), float(np.random.random()), float(torch.rand(()))))
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
+        torch.set_rng_state(torch_state)
+    assert draws[5] == draws[0]
+    for values in zip(*draws[:5], strict=True):
+        assert len(set(values)) == 5
+
+
+def test_loading_leaves_the_global_generator_alone(fake_source: Source) -> None:
+    before = torch.get_rng_state()
+    loader = EpisodeLoader(EpisodeDataset(fake_source, (4, 4)), list(sampler()), batch_size=4)
+    assert sum(len(batch.index) for batch in loader) == 18
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_data_errors_stay_one_line(fake_source: Source, num_workers: int) -> None:
+    items = [(0, EpisodeSpec(0, "train0_1", ("train0_damaged",)))]
+    loader = EpisodeLoader(EpisodeDataset(fake_source, (4, 4)), items, batch_size=1, num_workers=num_workers)
+    with pytest.raises(DataError) as caught:
+        list(loader)
+    assert str(caught.value) == "image train0_damaged is damaged: replace it"
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_do_not_depend_on_workers(fake_source: Source, num_workers: int) -> None:
+    def train_loader() -> TrainLoader:
+        dataset = EpisodeDataset(fake_source, (4, 4))
+        return TrainLoader(dataset, sampler(), 3, lambda: None, {}, num_workers)
+
+    expected = [item[0] for item in sampler()]
+    batches = list(train_loader())
+    assert [index for batch in batches for index in batch.index.tolist()] == expected
+    drawn = list(training_episodes(LISTING, 1, 0, 0))
+    assert [c for batch in batches for c in batch.class_id.tolist()] == [spec.class_id for spec in drawn[:18]]
+
+
+class Position:
+    """Stands for the training loop."""
+
+    epoch, batches = 0, 0
+
+    def __call__(self) -> tuple[int, int]:
+        return self.epoch, self.batches
+
+
+def indices(loader: TrainLoader) -> list[int]:
+    return [index for batch in loader for index in batch.index.tolist()]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_position_is_asked_for_when_the_first_batch_is(fake_source: Source, num_workers: int) -> None:
+    position = Position()
+    drawn = sampler()
+    loader = TrainLoader(EpisodeDataset(fake_source, (4, 4)), drawn, 3, position, {}, num_workers)
+    iterator = iter(loader)
+    position.epoch, position.batches = 2, 4
+    assert [batch.index.tolist() for batch in iterator] == [[12, 13, 14], [15, 16, 17]]
+    assert drawn.epoch == 2
+    position.batches = 0
+    assert indices(loader) == list(range(18))
+
+
+def test_mid_epoch_checkpoint_of_another_setting_is_refused(fake_source: Source) -> None:
+    def loader(position: Position, batch_size: int, seed: int = 0) -> TrainLoader:
+        setting: dict[str, int | str] = {"seed": seed, "batch_size": batch_size}
+        dataset = EpisodeDataset(fake_source, (4, 4))
+        return TrainLoader(dataset, sampler(batch_size), batch_size, position, setting)
+
+    position = Position()
+    position.batches = 5
+    saved = loader(position, 2).state_dict()
+    loader(position, 2).load_state_dict(saved)
+    with pytest.raises(
+        CheckpointError, match=r"mid-epoch .*\(seed was 0 and is 1\): resume with the same values"
+    ):
+        loader(position, 2, seed=1).load_state_dict(saved)
+    with pytest.raises(CheckpointError, match="batch_size was 2 and is 4"):
+        loader(position, 4).load_state_dict(saved)  # 5 are all the batches of 4: not the same episodes
+    position.batches = 10
+    loader(position, 2, seed=1).load_state_dict(loader(position, 2).state_dict())  # an epoch's end
