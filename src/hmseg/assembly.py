@@ -1,0 +1,84 @@
+"""From a checked configuration to the objects that it names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+
+from hmseg.backbones import Backbone
+from hmseg.data.datamodule import EpisodeDataModule
+from hmseg.module import SegmentationModule
+from hmseg.networks import FewShotNetwork, Head
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration with every interpolation resolved, as plain data."""
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def build_network(cfg: DictConfig) -> FewShotNetwork:
+    """Backbone, masking and head of ``cfg.backbone``, ``cfg.masking`` and ``cfg.model``, in eval mode."""
+    backbone = instantiate(cfg.backbone)
+    return FewShotNetwork(backbone, instantiate(cfg.masking), build_head(cfg, backbone)).eval()
+
+
+def build_head(cfg: DictConfig, backbone: Backbone) -> Head:
+    """The untrained head of ``cfg.model`` for the maps of a backbone."""
+    head: Head = instantiate(cfg.model)(backbone.feature_info)
+    return head
+
+
+def build_datamodule(cfg: DictConfig) -> EpisodeDataModule:
+    """Episodes of ``cfg.dataset``, ``cfg.fold``, ``cfg.shot``, drawn and batched as ``cfg.loader`` says."""
+    return EpisodeDataModule(
+        source=instantiate(cfg.dataset.source),
+        fold=cfg.fold,
+        size=cfg.dataset.image_size,
+        shot=cfg.shot,
+        seed=cfg.seed,
+        **OmegaConf.to_container(cfg.loader, resolve=True),  # type: ignore[arg-type]
+    )
+
+
+def build_module(cfg: DictConfig, data: EpisodeDataModule) -> SegmentationModule:
+    """The Lightning module of training (with an optimizer) or evaluation (without)."""
+    optimizer = instantiate(cfg.optimizer) if "optimizer" in cfg else None
+    return SegmentationModule(
+        build_network(cfg), optimizer, data.classes, plain_config(cfg), original_size=cfg.loader.original_size
+    )
+
+
+def build_trainer(
+    cfg: DictConfig, callbacks: Mapping[str, Callback] | None = None, loggers: list[Logger] | None = None
+) -> pl.Trainer:
+    """Lightning's Trainer with the arguments of ``cfg.trainer``."""
+    # Reading images in the main process is a choice (loader.num_workers=0), and a short epoch no mistake.
+    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging")
+    options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
+    return pl.Trainer(
+        **options,
+        callbacks=list((callbacks or {}).values()),
+        logger=loggers or False,
+        enable_checkpointing=any(isinstance(each, pl.callbacks.Checkpoint) for each in (callbacks or {}).values()),
+        default_root_dir=cfg.paths.output_dir,
+    )
+
+
+def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
+    """The callbacks of ``cfg.callbacks`` by name; entries set to null are left out."""
+    return {name: instantiate(node) for name, node in (cfg.callbacks or {}).items() if node is not None}
+
+
+def build_loggers(cfg: DictConfig) -> list[Logger]:
+    """The loggers of ``cfg.logger``; entries set to null are left out."""
+    return [instantiate(node) for node in (cfg.logger or {}).values() if node is not None]

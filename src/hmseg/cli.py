@@ -1,0 +1,208 @@
+"""The frame of every entry point: same syntax and help, mistakes in one line before the heavy imports.
+
+An entry point is a :class:`Program`: the name of its configuration, its task, and what is done with the
+overrides before they are composed. Exit codes: 0 done, 1 the task met an error that is the user's to mend,
+2 the configuration is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+from hmseg.config.checks import check
+from hmseg.config.composer import Composer, conf_dir
+from hmseg.config.helptext import help_page
+from hmseg.config.runs import quoted
+from hmseg.config.stored import offer_placeholders, withdraw
+from hmseg.config.sweep import configurations
+from hmseg.errors import ConfigError, HmsegError
+
+Prepare = Callable[[Composer, Sequence[str]], list[str]]
+
+
+def as_given(composer: Composer, overrides: Sequence[str]) -> list[str]:
+    """No preparation: the overrides as they are."""
+    return list(overrides)
+
+
+@dataclass(frozen=True)
+class Program:
+    """An entry point.
+
+    Attributes:
+        config_name: of the YAML file in ``conf/``.
+        task: gets the composed configuration; a module-level function, for launchers to send elsewhere.
+        purpose: one line for the help.
+        examples: settings for the help.
+        prepare: changes the overrides before they are composed, for instance to continue a run.
+    """
+
+    config_name: str
+    task: Callable[[DictConfig], object]
+    purpose: str
+    examples: tuple[str, ...] = ()
+    prepare: Prepare = as_given
+
+    @property
+    def typed_name(self) -> str:
+        """How the program is called, for help and messages."""
+        return f"python -m hmseg.{self.config_name}"
+
+
+def entry(program: Program, argv: Sequence[str] | None = None) -> None:
+    """Run an entry point on the command line's words.
+
+    Args:
+        program: what to run.
+        argv: the words after the program's name; ``sys.argv[1:]`` by default.
+
+    Raises:
+        SystemExit: with the codes above, unless the task ends well.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        final = _validated(program, words)
+        if final is not None:
+            _run(program, final)
+    except HmsegError as error:
+        _stop(str(error), 2)
+    except KeyboardInterrupt:
+        _stop("interrupted", 130)
+    finally:
+        withdraw()
+
+
+def _validated(program: Program, words: list[str]) -> list[str] | None:
+    """The words for Hydra, checked; None when the help was printed instead."""
+    args, flags, overrides = _parse(words)
+    if args.hydra_help or args.shell_completion:
+        return words
+    with Composer(args.config_path, args.config_dir) as composer:
+        if args.help:
+            offer_placeholders()
+            cfg = composer.compose(program.config_name)
+            name, purpose = program.typed_name, program.purpose
+            print(help_page(composer, cfg, program.config_name, name, purpose, program.examples))
+            return None
+        overrides = program.prepare(composer, [_quote(composer, word) for word in overrides])
+        name = args.config_name or program.config_name
+        for cfg in configurations(composer, name, overrides, args.multirun):
+            check(cfg)
+    return [*flags, *overrides]
+
+
+def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
+    """The flags, as understood and as typed, and the settings, which may stand anywhere between them."""
+    parser = get_args_parser()
+    parser.error = _usage  # type: ignore[method-assign]
+    args, rest = parser.parse_known_args(list(words))
+    for word in rest:
+        if word.startswith("-"):
+            name = word.lstrip("-").split("=")[0]
+            raise ConfigError(
+                f"unknown flag '{word}': settings are written without dashes, {name}=value; see --help"
+            )
+    if args.experimental_rerun is not None:
+        raise ConfigError(
+            "--experimental-rerun reads a pickle, which can run code; continue a run with resume=…"
+        )
+    settings = {*args.overrides, *rest}
+    flags = [word for word in words if word not in settings]
+    if args.config_path is not None:  # relative to the shell's folder here, to the program's file for Hydra
+        flags = [os.path.abspath(word) if word == args.config_path else word for word in flags]
+        args.config_path = os.path.abspath(args.config_path)
+    return args, flags, [word for word in words if word in settings]
+
+
+def _usage(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; see --help")
+
+
+def _quote(composer: Composer, word: str) -> str:
+    """Quote a value whose characters alone Hydra's grammar refuses, such as a path with ``=`` in it."""
+    key, equals, value = word.partition("=")
+    if not equals or any(mark in value for mark in "'\"[]{},"):
+        return word
+    try:
+        composer.parse([word])
+    except ConfigError:
+        return f"{key}={quoted(Path(value))}"
+    return word
+
+
+def _run(program: Program, words: list[str]) -> None:
+    """Hand over to Hydra: run folders, multirun and launchers are its work."""
+    before = sys.argv
+    sys.argv = [before[0], *words]  # Hydra and Lightning's process launcher read it
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints a task's exception itself and cuts its traceback
+    GlobalHydra.instance().clear()
+    started: list[str] = []
+
+    @functools.wraps(program.task)
+    def task(cfg: DictConfig) -> object:
+        started.append(HydraConfig.get().runtime.output_dir)  # Hydra forgets it when the task fails
+        return program.task(cfg)
+
+    try:
+        main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=program.config_name)
+        main(task)()
+    except HmsegError as error:
+        _stop(str(error), 1)
+    except InstantiationException as error:
+        message = _not_built(error)
+        if message is None:
+            raise
+        _stop(message, 1)
+    except KeyboardInterrupt:
+        _interrupted(program, started)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns one into the other
+            _interrupted(program, started)
+        raise
+    finally:
+        sys.argv = before
+
+
+def _not_built(error: InstantiationException) -> str | None:
+    """The message where a ``_target_`` can't be built through a fault of the configuration, else None."""
+    cause = error.__cause__
+    if isinstance(cause, HmsegError):
+        return str(cause)
+    key = str(error).rpartition("full_key: ")[2]
+    if str(error).startswith("Error locating target"):
+        return f"{key}: {str(error).splitlines()[0].split(', set env')[0]}: {cause}"
+    raised_by_call_itself = (
+        cause is not None and cause.__traceback__ is not None and not cause.__traceback__.tb_next
+    )
+    if isinstance(cause, TypeError) and raised_by_call_itself:
+        return f"{key}: {cause}"
+    return None
+
+
+def _interrupted(program: Program, started: Sequence[str]) -> NoReturn:
+    """Say how to go on, where the last job that was started left a checkpoint."""
+    hint = ""
+    if started and (Path(started[-1]) / "checkpoints" / "last.ckpt").is_file():
+        hint = f"; continue with: {program.typed_name} resume={shlex.quote(started[-1])}"
+    _stop(f"interrupted{hint}", 130)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    line = " ".join(message.split())
+    print(line if code == 130 else f"error: {line}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,52 @@
+"""Configuration: schemas, composition, and checks made before anything is built.
+
+Importing this package does not import PyTorch.
+"""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from hmseg.config.checks import check
+from hmseg.config.composer import Composer, conf_dir
+from hmseg.config.runs import replay
+from hmseg.config.stored import from_checkpoint, withdraw
+
+__all__ = ["Composer", "check", "compose", "conf_dir"]
+
+_RUN_FOLDER = "${hydra:runtime.output_dir}"
+_OUTSIDE_A_RUN = "outputs"
+_PREPARATIONS = {"train": replay, "evaluate": from_checkpoint}
+
+
+def compose(*overrides: str, config_name: str = "train") -> DictConfig:
+    """The configuration that an entry point would get, for notebooks and tests.
+
+    Outside a run there is no run folder: ``paths.output_dir`` is then ``outputs`` unless it is given.
+
+    Args:
+        *overrides: as on the command line.
+        config_name: ``train`` or ``evaluate``.
+
+    Raises:
+        ConfigError: the one line that the entry point would print.
+        CheckpointError: a checkpoint named by ``ckpt`` or ``resume`` is missing or damaged.
+
+    Example:
+        >>> cfg = compose("masking=feature", "fold=2")
+        >>> cfg.fold, cfg.backbone.name, cfg.masking._target_
+        (2, 'mobilenet_v2', 'hmseg.masking.FeatureMasking')
+        >>> compose("masking=hybird")
+        Traceback (most recent call last):
+        hmseg.errors.ConfigError: unknown option 'hybird' for masking: did you mean 'hybrid'? ...
+    """
+    try:
+        with Composer() as composer:
+            prepared = _PREPARATIONS[config_name](composer, list(overrides))
+            cfg = composer.compose(config_name, prepared)
+    finally:
+        withdraw()
+    if cfg.paths._get_node("output_dir")._value() == _RUN_FOLDER:
+        cfg.paths.output_dir = _OUTSIDE_A_RUN
+    check(cfg)
+    return cfg

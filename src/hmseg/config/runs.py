@@ -1,0 +1,105 @@
+"""Earlier runs: their checkpoints, and the overrides that continue one in place."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from hmseg.config.composer import Composer
+from hmseg.errors import CheckpointError, ConfigError
+
+_OVERRIDES = Path(".hydra") / "overrides.yaml"
+
+
+def quoted(path: Path) -> str:
+    """A path as a value that Hydra's grammar reads back unchanged.
+
+    Example:
+        >>> quoted(Path("runs/fold=1/it's.ckpt"))
+        '"runs/fold=1/it\\'s.ckpt"'
+    """
+    text = str(path)
+    for special in ("\\", '"'):
+        text = text.replace(special, f"\\{special}")
+    return f'"{text}"'
+
+
+def find_checkpoint(key: str, given: str, names: Sequence[str]) -> Path:
+    """The checkpoint that was meant: a file, or the first of ``names`` in a run folder.
+
+    Args:
+        key: of the setting, for the message.
+        given: path of a file or a run folder.
+        names: file names looked for in ``<run>/checkpoints``.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        CheckpointError: it does not exist or is damaged.
+    """
+    path = Path(given).expanduser()
+    if path.is_dir():
+        candidates = [folder / name for folder in (path / "checkpoints", path) for name in names]
+        found = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if found is None:
+            raise CheckpointError(f"{key}={given}: the folder holds no checkpoints/{' or '.join(names)}")
+        path = found
+    if not path.is_file():
+        raise CheckpointError(f"{key}={given}: there is no such file or folder")
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{key}={given}: not a checkpoint, or a truncated one")
+    return path.absolute()
+
+
+def replay(composer: Composer, overrides: Sequence[str]) -> list[str]:
+    """The overrides that continue a run in place, where ``resume=…`` is among them.
+
+    The run's own overrides come first, the given ones after them; a key given again replaces the stored one.
+
+    Args:
+        composer: parses the overrides.
+        overrides: as given; returned as they are when ``resume`` is not among them.
+
+    Raises:
+        ConfigError: an override can't be read, or the run's overrides are missing or damaged.
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    given = composer.parse(overrides)
+    resume = [override.value() for override in given if override.key_or_group == "resume"]
+    if not resume or resume[-1] is None:
+        return list(overrides)
+    if not isinstance(resume[-1], str):
+        raise ConfigError("resume: expected the path of one run folder or checkpoint")
+    checkpoint = find_checkpoint("resume", resume[-1], ("last.ckpt",))
+    run = next((folder for folder in checkpoint.parents if (folder / _OVERRIDES).is_file()), None)
+    if run is None:
+        raise CheckpointError(
+            f"resume={resume[-1]}: not inside a run folder (none above it holds {_OVERRIDES}); "
+            "to start from other weights, train anew"
+        )
+    replaced = {override.key_or_group for override in given} | {"resume", "hydra.run.dir"}
+    stored = _stored_overrides(run / _OVERRIDES)
+    kept = [
+        override.input_line for override in composer.parse(stored) if override.key_or_group not in replaced
+    ]
+    own = [
+        override.input_line for override in given if override.key_or_group not in ("resume", "hydra.run.dir")
+    ]
+    place = [f"resume={quoted(checkpoint)}", f"hydra.run.dir={quoted(run)}"]
+    return [line for line in (*kept, *own, *place) if line is not None]
+
+
+def _stored_overrides(path: Path) -> list[str]:
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path}: can't be read ({type(error).__name__}); the run can't be continued"
+        ) from error
+    if not isinstance(stored, list) or not all(isinstance(line, str) for line in stored):
+        raise ConfigError(f"{path}: expected a list of overrides; the run can't be continued")
+    return stored

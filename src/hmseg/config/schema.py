@@ -1,0 +1,220 @@
+"""Typed schemas of the configuration: what keys there are, of what type, and what they mean.
+
+Registered in Hydra's ConfigStore as ``train_schema``, ``evaluate_schema`` and ``<group>/_<name>``; the YAML
+files of ``conf/`` inherit them through their defaults lists. Names beginning with ``_`` are no options of a
+group. Values worth tuning stand in the YAML files, with their reasons; the help texts here are shown by
+``--help``. Nodes typed ``Any`` are open, so that a user's own YAML can name its own ``_target_``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+def _key(default: Any, text: str) -> Any:
+    """A field with its help text; mutable defaults are copied for each instance."""
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class LoaderConfig:
+    """How episodes are drawn and batched."""
+
+    batch_size: int = _key(8, "training episodes per step (and process)")
+    eval_batch_size: int = _key(8, "validation and test episodes per step")
+    num_workers: int = _key(0, "processes that read images; 0 reads in the main process")
+    train_episodes: int | None = _key(None, "training episodes per epoch; null: the whole list once")
+    val_episodes: int = _key(100, "validation episodes, the same ones every time")
+    test_episodes: int = _key(1000, "test episodes")
+    protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
+    protocol_seed: int = _key(0, "seed of the validation and test episodes; published: 0")
+    original_size: bool = _key(False, "test at the query's own size")
+
+
+@dataclass
+class TrainerConfig:
+    """Arguments of Lightning's Trainer."""
+
+    accelerator: str = _key("auto", "auto, cpu, gpu, cuda or mps")
+    devices: Any = _key("auto", "how many (-1: all), which ([0,2]), or auto")
+    num_nodes: int = _key(1, "machines")
+    strategy: str = _key("auto", "auto, ddp, …: Lightning's strategies")
+    precision: str = _key("32-true", "32-true, 16-mixed, bf16-mixed, 64-true, …")
+    max_epochs: int | None = _key(None, "epochs at most; -1 without end")
+    min_epochs: int | None = _key(None, "epochs at least")
+    max_steps: int = _key(-1, "optimiser steps at most; -1 without end")
+    max_time: str | None = _key(None, "training time at most, DD:HH:MM:SS")
+    val_check_interval: int | float | None = _key(1.0, "validate every so many steps (3) or epochs (0.5)")
+    check_val_every_n_epoch: int | None = _key(1, "validate every so many epochs")
+    limit_train_batches: int | float | None = _key(None, "so many training steps (10) or this share (0.1)")
+    limit_val_batches: int | float | None = _key(None, "the same for validation")
+    limit_test_batches: int | float | None = _key(None, "the same for the test")
+    overfit_batches: int | float = _key(0.0, "train on the same few steps again and again")
+    gradient_clip_val: float | None = _key(None, "clip the gradient's norm at this value")
+    accumulate_grad_batches: int = _key(1, "steps whose gradients are summed before the optimiser's")
+    log_every_n_steps: int = _key(10, "log every so many steps")
+    fast_dev_run: bool | int = _key(False, "run so many steps of everything, write nothing")
+    deterministic: bool = _key(False, "only operations that repeat bit by bit")
+    benchmark: bool | None = _key(None, "let cuDNN look for the fastest kernels")
+    num_sanity_val_steps: int | None = _key(0, "validation steps before training")
+    enable_progress_bar: bool = _key(True, "show progress")
+    enable_model_summary: bool = _key(True, "print the table of modules")
+    use_distributed_sampler: bool = _key(False, "keep false: the data module shards the episodes itself")
+    sync_batchnorm: bool = _key(False, "share batch statistics between processes")
+    profiler: str | None = _key(None, "simple, advanced or pytorch")
+    detect_anomaly: bool = _key(False, "stop where a gradient becomes NaN (slow)")
+
+
+@dataclass
+class PathsConfig:
+    """Folders."""
+
+    data: str = _key("data", "data sets")
+    weights: str = _key("weights", "weight files")
+    output_dir: str = _key("${hydra:runtime.output_dir}", "what a run writes")
+
+
+@dataclass
+class DatasetConfig:
+    """A benchmark: its size for the network, its folds, and the source that reads it."""
+
+    name: str = MISSING
+    image_size: int = _key(MISSING, "side of the network's input in pixels")
+    folds: int = _key(0, "number of folds; 0: a benchmark without folds (fold=null)")
+    source: Any = _key(MISSING, "node with the _target_ that reads it")
+
+
+@dataclass
+class ShapesSourceConfig:
+    """``hmseg.data.shapes.ShapesSource``."""
+
+    _target_: str = MISSING
+    image_size: int = MISSING
+    train_images: int = MISSING
+    val_images: int = MISSING
+    difficulty: float = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class ShapesConfig(DatasetConfig):
+    """``dataset=shapes``."""
+
+    source: ShapesSourceConfig = field(default_factory=ShapesSourceConfig)
+
+
+@dataclass
+class PascalSourceConfig:
+    """``hmseg.data.pascal.PascalSource``."""
+
+    _target_: str = MISSING
+    root: str = MISSING
+    splits: str = MISSING
+
+
+@dataclass
+class PascalConfig(DatasetConfig):
+    """``dataset=pascal``."""
+
+    root: str = MISSING
+    splits: str = MISSING
+    source: PascalSourceConfig = field(default_factory=PascalSourceConfig)
+
+
+@dataclass
+class BackboneConfig:
+    """Shipped backbones."""
+
+    _target_: str = MISSING
+    name: str = MISSING
+    weights: str = _key(MISSING, "imagenet, bundled, random or a file")
+
+
+@dataclass
+class AdamConfig:
+    """``optimizer=adam``."""
+
+    _target_: str = MISSING
+    _partial_: bool = True
+    lr: float = MISSING
+    betas: list[float] = _key([0.9, 0.999], "torch's defaults")
+    eps: float = 1e-8
+    weight_decay: float = MISSING
+
+
+@dataclass
+class AdamWConfig(AdamConfig):
+    """``optimizer=adamw``: the same keys."""
+
+
+@dataclass
+class SGDConfig:
+    """``optimizer=sgd``."""
+
+    _target_: str = MISSING
+    _partial_: bool = True
+    lr: float = MISSING
+    momentum: float = MISSING
+    weight_decay: float = MISSING
+    nesterov: bool = False
+
+
+@dataclass
+class BaseConfig:
+    """Keys that training and evaluation share."""
+
+    fold: int | None = _key(0, "fold whose classes are held out; null for a data set without folds")
+    shot: int = _key(1, "support images per episode")
+    seed: int = _key(0, "seed of everything drawn in training")
+    model: Any = MISSING
+    masking: Any = MISSING
+    backbone: Any = MISSING
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class TrainConfig(BaseConfig):
+    """Root of ``train.yaml``."""
+
+    resume: str | None = _key(None, "run folder or checkpoint to continue, in place")
+    test: bool = _key(True, "test the best checkpoint at the end")
+    baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
+    optimizer: Any = MISSING
+    logger: Any = field(default_factory=dict)
+    callbacks: Any = field(default_factory=dict)
+
+
+@dataclass
+class EvaluateConfig(BaseConfig):
+    """Root of ``evaluate.yaml``."""
+
+    ckpt: str = _key(MISSING, "checkpoint, or a run folder (its best checkpoint)")
+    protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
+
+
+SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
+    (None, "train_schema", TrainConfig),
+    (None, "evaluate_schema", EvaluateConfig),
+    ("backbone", "_backbone", BackboneConfig),
+    ("dataset", "_shapes", ShapesConfig),
+    ("dataset", "_pascal", PascalConfig),
+    ("optimizer", "_adam", AdamConfig),
+    ("optimizer", "_adamw", AdamWConfig),
+    ("optimizer", "_sgd", SGDConfig),
+)
+
+
+def register() -> None:
+    """Put the schemas where the YAML files find them; repeating it changes nothing."""
+    store = ConfigStore.instance()
+    for group, name, node in SCHEMAS:
+        store.store(name=name, node=node, group=group, provider="hmseg")

@@ -1,0 +1,147 @@
+"""Evaluation of a checkpoint on the test episodes of a fold, and of the baselines beside it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+
+from hmseg import environment
+from hmseg.assembly import build_datamodule, build_head, build_module, build_trainer
+from hmseg.baselines import AllForeground, CorrelationPrior, score
+from hmseg.callbacks import RunProgress
+from hmseg.data.datamodule import EpisodeDataModule
+from hmseg.data.protocols import digest
+from hmseg.errors import HmsegError
+from hmseg.metrics import SMALL_OBJECT, Scores
+from hmseg.module import SegmentationModule
+from hmseg.networks import FewShotNetwork
+from hmseg.results import print_classes, print_comparison, scores_record, sha256, write_json
+from hmseg.run_checkpoints import read_checkpoint
+
+log = logging.getLogger(__name__)
+CALIBRATION_EPISODES = 40
+"""Training episodes on which the correlation prior's threshold is chosen."""
+
+Pair = tuple[Scores, Scores]
+"""Scores of all episodes, and of those with a small query object."""
+
+
+def run(cfg: DictConfig) -> float:
+    """The entry point's work: evaluate ``cfg.ckpt``, print, and write a JSON record beside it; gives the mIoU.
+
+    Raises:
+        HmsegError: a checkpoint or data that cannot be used.
+    """
+    path = Path(cfg.ckpt).expanduser()
+    checkpoint = read_checkpoint(path)
+    data = build_datamodule(cfg)
+    module = build_module(cfg, data)
+    module.restore(checkpoint)
+    progress = {"progress": RunProgress()} if cfg.trainer.enable_progress_bar else {}
+    trainer = build_trainer(cfg, progress)
+    started = time.perf_counter()
+    scores = test(trainer, module, data)
+    seconds = time.perf_counter() - started
+    if not trainer.is_global_zero:
+        return scores[0].miou
+    title = f"{cfg.dataset.name}, {describe_episodes(data)}: {path.name}"
+    print_classes(title, scores[0], data.source.class_names)
+    rows = {"this checkpoint": scores}
+    if cfg.baselines:
+        rows |= baselines(cfg, data, module)
+        print_comparison(f"The same {len(data.test_specs)} episodes", rows)
+    record = make_record(module, data, path, rows, seconds) | {
+        "trained": {"epoch": checkpoint.get("epoch"), "step": checkpoint.get("global_step")}
+    }
+    target = record_path(path, cfg.dataset.name, data)
+    write_json(target, record)
+    print(f"written to {target}")
+    return scores[0].miou
+
+
+def test(trainer: pl.Trainer, module: SegmentationModule, data: EpisodeDataModule) -> Pair:
+    """Run the test episodes; overall scores and those on small objects."""
+    trainer.test(module, data, verbose=False)
+    if module.scores is None or module.small_scores is None:
+        raise HmsegError("no test episode was run: trainer.limit_test_batches must leave at least one batch")
+    return module.scores, module.small_scores
+
+
+def baselines(cfg: DictConfig, data: EpisodeDataModule, module: SegmentationModule) -> dict[str, Pair]:
+    """What any training must beat, on the same episodes at the network's size.
+
+    The network with its head as it was before training; the training-free correlation prior, its threshold
+    chosen on training classes; everything foreground.
+    """
+    device, network = module.device, module.network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cfg.seed)
+        head = build_head(cfg, network.backbone)
+    untrained = FewShotNetwork(network.backbone, network.masking, head).eval().to(device)
+    prior = CorrelationPrior(network.backbone)
+    batches = islice(data.train_dataloader(), max(1, CALIBRATION_EPISODES // data.batch_size))
+    threshold = prior.calibrate(batches, device)
+    rows = {
+        "untrained network": untrained,
+        f"correlation prior (threshold {threshold:.2f})": prior,
+        "everything foreground": AllForeground(),
+    }
+    log.info("scoring the baselines on %d episodes", len(data.test_specs))
+    return score(rows, data.whole_test(), data.classes, device)
+
+
+def describe_episodes(data: EpisodeDataModule) -> str:
+    """Fold, shots and protocol in words."""
+    shots = f"{data.shot}-shot"
+    return f"fold {data.fold}, {shots}, {len(data.test_specs)} episodes, protocol {data.protocol}"
+
+
+def record_path(checkpoint: Path, dataset: str, data: EpisodeDataModule) -> Path:
+    """Where the record of an evaluation goes: beside the checkpoint, one file for each setting."""
+    setting = f"{dataset}-fold{data.fold}-{data.shot}shot-{data.protocol}-{len(data.test_specs)}"
+    if data.protocol_seed:
+        setting += f"-seed{data.protocol_seed}"
+    if data.original_size:
+        setting += "-original"
+    return checkpoint.with_name(f"{checkpoint.stem}.{setting}.json")
+
+
+def make_record(
+    module: SegmentationModule, data: EpisodeDataModule, checkpoint: Path, rows: dict[str, Pair], seconds: float
+) -> dict[str, Any]:
+    """Everything needed to understand and repeat an evaluation, as plain data; the first row is the result."""
+    names = data.source.class_names
+    (_, (overall, small)), *others = rows.items()
+    return {
+        "format": 1,
+        **scores_record(overall, names),
+        "small_objects": {"below": SMALL_OBJECT, **scores_record(small, names), "miou": small.miou_seen},
+        "baselines": {
+            name: {**scores_record(one, names), "miou_small": few.miou_seen} for name, (one, few) in others
+        },
+        "test": {
+            "dataset": data.source.name,
+            "fold": data.fold,
+            "shot": data.shot,
+            "protocol": data.protocol,
+            "protocol_seed": data.protocol_seed,
+            "size": list(data.size),
+            "original_size": data.original_size,
+            "digest": digest(data.test_specs),
+        },
+        "seconds": round(seconds, 1),
+        "checkpoint": {"file": str(checkpoint), "sha256": sha256(checkpoint)},
+        "backbone": {
+            "weights": module.network.backbone.weights_origin,
+            "fingerprint": module.backbone_fingerprint(),
+        },
+        "config": module.config,
+        **environment.describe(),
+    }

@@ -1,0 +1,213 @@
+"""Training and evaluation of a few-shot network under Lightning (REFERENCE sections 7, 8 and 11)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from hmseg.data.episode import Episode
+from hmseg.data.transforms import normalise
+from hmseg.errors import ConfigError, HmsegError
+from hmseg.functional import foreground_iou, resize_and_vote, segmentation_loss
+from hmseg.metrics import FewShotIoU, Scores, small_objects
+from hmseg.networks import FewShotNetwork, vote
+from hmseg.run_checkpoints import fingerprint, pack, plain, unpack
+
+OptimizerFactory = Callable[[Iterable[Parameter]], Optimizer]
+
+
+class SegmentationModule(pl.LightningModule):
+    """Trains the head of a network on episodes and scores it on the classes of a held-out fold.
+
+    Logs ``train/loss`` and ``train/iou`` at each step, ``train/loss_epoch`` and ``train/iou_epoch``, and for
+    validation and test ``…/miou``, ``…/fb_iou``, ``…/miou_small`` and (at the network's size) ``…/loss``.
+    IoUs are in percent. Nothing in a step waits for the device.
+
+    Args:
+        network: backbone, masking and head.
+        optimizer: makes the optimiser from the learnable parameters; None where nothing is trained.
+        classes: class ids that validation and test score.
+        config: the run's configuration as plain data, kept in each checkpoint.
+        original_size: evaluate each query at its own size, which the batch's query masks must then have.
+
+    Attributes:
+        scores: of the last complete validation or test; None before.
+        small_scores: of its episodes with a small query object (below 2 % of the image).
+
+    Raises:
+        ConfigError: the configuration is not plain data.
+    """
+
+    def __init__(
+        self,
+        network: FewShotNetwork,
+        optimizer: OptimizerFactory | None,
+        classes: Sequence[int],
+        config: Mapping[str, Any] | None = None,
+        original_size: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.config = plain(config)
+        self.original_size = original_size
+        self.iou, self.small_iou = FewShotIoU(classes), FewShotIoU(classes)
+        self.scores: Scores | None = None
+        self.small_scores: Scores | None = None
+        self._optimizer_factory = optimizer
+        self._fingerprint: str | None = None
+        self._losses: Tensor | None = None  # sum since the last check
+
+    # Training
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimiser over the parameters that take a gradient: the head's, never the backbone's."""
+        if self._optimizer_factory is None:
+            raise ConfigError("this module was built without an optimizer: give one to train it")
+        learnable = [each for each in self.network.parameters() if each.requires_grad]
+        if not learnable:
+            raise ConfigError("the network has no learnable parameter: there is nothing to train")
+        return self._optimizer_factory(learnable)
+
+    def setup(self, stage: str) -> None:
+        """Takes the backbone's fingerprint before a reduced precision can round its weights."""
+        if stage == "fit":
+            self.backbone_fingerprint()
+
+    def on_fit_start(self) -> None:
+        """Puts the head into training mode: networks are built in eval mode, and Lightning leaves it so."""
+        self.train()
+        # The frozen backbone is meant to be in eval mode, which Lightning takes for a mistake.
+        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+    def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
+        """Loss of a batch of episodes, void counted as background."""
+        logits = self._logits(batch)
+        loss = segmentation_loss(logits, batch.query_mask)
+        self._losses = loss.detach() if self._losses is None else self._losses + loss.detach()
+        values = {"loss": loss.detach(), "iou": foreground_iou(vote(logits.detach()), batch.query_mask)}
+        # Apart, because Lightning would otherwise synchronise the devices at each step for the epoch's mean.
+        # Not prog_bar: Lightning would wait for the device at each step. RunProgress reads them as it draws.
+        step = {f"train/{name}": value for name, value in values.items()}
+        epoch = {f"train/{name}_epoch": value for name, value in values.items()}
+        size = len(batch.query_image)
+        self.log_dict(step, on_step=True, on_epoch=False, batch_size=size)
+        self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Looks at the losses every ``log_every_n_steps`` steps: looking waits for the device."""
+        every = max(1, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]  # set by its connector
+        if self.trainer.global_step % every == 0:
+            self._check_losses()
+
+    def on_train_epoch_end(self) -> None:
+        """Looks at the losses before the epoch's checkpoint is written."""
+        self._check_losses()
+
+    def _check_losses(self) -> None:
+        losses, self._losses = self._losses, None
+        if losses is not None and not math.isfinite(value := losses.item()):
+            raise HmsegError(
+                f"the training loss became {value} at or shortly before step {self.trainer.global_step} "
+                f"(epoch {self.trainer.current_epoch}): lower optimizer.lr, set trainer.gradient_clip_val, "
+                "or train with trainer.precision=32-true"
+            )
+
+    # Evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts the sums again."""
+        self.iou.reset()
+        self.small_iou.reset()
+
+    def validation_step(self, batch: Episode, batch_idx: int) -> None:
+        """Adds a batch to the scores."""
+        self._score(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the scores over all devices."""
+        self._log_scores("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Starts the sums again."""
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: Episode, batch_idx: int) -> None:
+        """Adds a batch to the scores."""
+        self._score(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the scores over all devices."""
+        self._log_scores("test")
+
+    def running_scores(self) -> Scores | None:
+        """Scores of what this device has seen of the evaluation going on; waits for the device."""
+        return self.iou.local() if self.iou.update_called else None
+
+    def _score(self, batch: Episode, stage: str) -> None:
+        mask, void, logits = batch.query_mask, batch.query_void, self._logits(batch)
+        if self.original_size:
+            sizes = [(height, width) for height, width in batch.query_size.tolist()]
+            prediction = resize_and_vote(logits, sizes, (mask.shape[-2], mask.shape[-1]))
+        else:
+            loss = segmentation_loss(logits, mask, void)
+            size = len(batch.query_image)
+            self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+            prediction = vote(logits)
+        self.iou.update(prediction, mask, void, batch.class_id)
+        self.small_iou.update(prediction, mask, void, batch.class_id, include=small_objects(mask, void))
+
+    def _log_scores(self, stage: str) -> None:
+        self.scores, self.small_scores = self.iou.compute(), self.small_iou.compute()
+        values = {
+            f"{stage}/miou": self.scores.miou,
+            f"{stage}/fb_iou": self.scores.fb_iou,
+            f"{stage}/miou_small": self.small_scores.miou_seen,
+        }
+        # The values are those of all devices already; sync_dist only tells Lightning so.
+        self.log_dict(values, batch_size=1, sync_dist=True)
+
+    def _logits(self, batch: Episode) -> Tensor:
+        query, supports = normalise(batch.query_image), normalise(batch.support_images)
+        logits: Tensor = self.network(query, supports, batch.support_masks)
+        return logits
+
+    # Checkpoints
+
+    def backbone_fingerprint(self) -> str:
+        """Fingerprint of the backbone's weights, taken once."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.network.backbone)
+        return self._fingerprint
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leaves out a backbone that can be had again; adds configuration, fingerprint and versions."""
+        self._check_losses()  # no checkpoint of a network that has diverged
+        pack(checkpoint, self.network.backbone.weights_origin, self.backbone_fingerprint(), self.config)
+
+    def on_load_checkpoint(self, checkpoint: MutableMapping[str, Any]) -> None:
+        """Puts the backbone back; CheckpointError when the checkpoint is of another model or backbone."""
+        origin = self.network.backbone.weights_origin
+        unpack(checkpoint, self.state_dict(), origin, self.backbone_fingerprint)
+        if origin == "random":  # the checkpoint brings its own
+            self._fingerprint = None
+
+    def restore(self, checkpoint: Mapping[str, Any]) -> None:
+        """Loads the weights of a checkpoint outside a Trainer; the mapping itself is left as it is.
+
+        Args:
+            checkpoint: as ``hmseg.run_checkpoints.read_checkpoint`` gives it.
+
+        Raises:
+            CheckpointError: it is of another model or backbone.
+        """
+        copy = dict(checkpoint)
+        self.on_load_checkpoint(copy)
+        self.load_state_dict(copy["state_dict"])

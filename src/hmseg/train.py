@@ -1,0 +1,43 @@
+"""Entry point ``python -m hmseg.train``: train a few-shot segmentation network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hmseg.cli import Program, entry
+from hmseg.config.runs import replay
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def task(cfg: DictConfig) -> object:
+    """Train as configured; PyTorch is imported here, when the configuration is known to be right."""
+    from hmseg.training import run
+
+    return run(cfg)
+
+
+PROGRAM = Program(
+    config_name="train",
+    task=task,
+    purpose="Train a few-shot segmentation network; by default HSNet, hybrid masking, drawn shapes.",
+    examples=(
+        "",
+        "masking=feature fold=2 shot=5",
+        "-m masking=feature,hybrid fold=0,1,2,3",
+        "experiment=hsnet_hm_pascal_resnet50 paths.data=/data",
+        "trainer=gpu logger=[csv,tensorboard] trainer.max_epochs=100 trainer.max_time=null",
+        "resume=outputs/2024-01-31/12-00-00",
+    ),
+    prepare=replay,
+)
+
+
+def main() -> None:
+    """The console script ``hmseg-train``."""
+    entry(PROGRAM)
+
+
+if __name__ == "__main__":
+    main()

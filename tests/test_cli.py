@@ -1,0 +1,340 @@
+"""Entry points: help, refusals before anything heavy is imported, runs, sweeps, resumption."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from hmseg import evaluate, train
+from hmseg.cli import Program, entry
+from hmseg.config import compose
+from hmseg.errors import DataError
+
+CFGS: list[DictConfig] = []
+
+
+def record(cfg: DictConfig) -> None:
+    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # everything has a value in a run
+    assert isinstance(resolved, DictConfig)
+    CFGS.append(resolved)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back afterwards: entry changes it
+    CFGS.clear()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(program: Program, *words: str) -> Outcome:
+        code: Any = 0
+        try:
+            entry(program, words)
+        except SystemExit as error:
+            code = error.code
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+TRAIN = replace(train.PROGRAM, task=record)
+EVALUATE = replace(evaluate.PROGRAM, task=record)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_shows_everything_to_choose(call: Any, flag: str) -> None:
+    outcome = call(TRAIN, flag)
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = [line.split() for line in outcome.out.splitlines()]
+    for group in ("model", "masking", "backbone", "dataset", "optimizer", "trainer", "logger", "callbacks"):
+        assert any(line[:1] == [group] and "[" in " ".join(line) for line in lines), group
+    assert ["masking", "feature,", "[hybrid],", "input,", "none"] in lines
+    for key in ("fold", "shot", "seed", "resume", "loader.batch_size", "trainer.max_epochs", "paths.data"):
+        assert any(line[:1] == [key] for line in lines), key
+    for text in (
+        "python -m hmseg.train masking=feature",
+        "--multirun",
+        "--config-dir",
+        "hydra/launcher",
+        "--cfg",
+    ):
+        assert text in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 110
+
+
+def test_help_of_evaluation_needs_no_checkpoint(call: Any) -> None:
+    outcome = call(EVALUATE, "--help")
+    assert outcome.code == 0
+    assert "[checkpoint], hsnet" in outcome.out
+    assert "[required]" in outcome.out
+
+
+REFUSALS = {
+    "fodl=1": "error: unknown key 'fodl': did you mean 'fold'?",
+    "masking=hybird": "error: unknown option 'hybird' for masking: did you mean 'hybrid'? "
+    "(known: feature, hybrid, input, none)",
+    "fold=abc": "error: fold: expected a whole number, got 'abc'",
+    "fold=4": "error: fold=4: dataset shapes has folds 0 to 3",
+    "masking hybrid": "error: 'masking' is not key=value: did you mean 'masking=hybrid'?",
+    "--fold 2": "error: unknown flag '--fold': settings are written without dashes, fold=value; see --help",
+    "--cfg everything": "error: argument --cfg/-c: invalid choice: 'everything' "
+    "(choose from 'job', 'hydra', 'all'); see --help",
+    "--config-dir nowhere": "error: --config-dir nowhere: there is no such folder",
+    "--experimental-rerun x.pickle": "error: --experimental-rerun reads a pickle, which can run code; "
+    "continue a run with resume=…",
+    "fold=0,1": "error: fold=0,1: several values; add -m to run each of them, or quote a text that holds commas",
+    "-m fold=0,1,2,4": "error: fold=4: dataset shapes has folds 0 to 3",
+    "-m masking=none,hybird": "error: unknown option 'hybird' for masking: did you mean 'hybrid'? "
+    "(known: feature, hybrid, input, none)",
+    "-m backbone=mobilenet_v2,resnet50 backbone.weights=bundled": "error: backbone.weights=bundled: only the "
+    "weights of mobilenet_v2 are in the package; for resnet50 give imagenet, random or a file",
+    "-m shot=1,5 seed=range(0,9) fold=3,4": "error: fold=4: dataset shapes has folds 0 to 3",
+    "-m fold=interval(0,3)": "error: fold=interval(0,3): Hydra's own sweeper needs a choice of values, key=a,b,c",
+    "-m resume=x fold=0,1": "error: resume=x: there is no such file or folder",
+    "resume=nowhere": "error: resume=nowhere: there is no such file or folder",
+}
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_refusals_are_one_line_and_write_nothing(call: Any, tmp_path: Path, words: str) -> None:
+    outcome = call(TRAIN, *words.split())
+    assert outcome == Outcome(2, "", REFUSALS[words] + "\n")
+    assert CFGS == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "error: ckpt: a value is required; give ckpt=<run folder> or ckpt=<checkpoint file>"),
+        ("ckpt=x.ckpt", "error: ckpt=x.ckpt: there is no such file or folder"),
+        ("ckpt=x.ckpt fodl=1", "error: unknown key 'fodl': did you mean 'fold'?"),
+        ("ckpt=x.ckpt masking=hybird", "error: unknown option 'hybird' for masking: did you mean 'hybrid'? "
+         "(known: checkpoint, feature, hybrid, input, none)"),
+        ("-m ckpt=x,y", "error: ckpt: one checkpoint at a time; run the program once for each"),
+    ],
+)  # fmt: skip
+def test_evaluation_refuses_before_the_checkpoint_is_read(call: Any, words: str, message: str) -> None:
+    assert call(EVALUATE, *words.split()) == Outcome(2, "", message + "\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", "half"])
+def test_evaluation_refuses_damaged_checkpoints(call: Any, tmp_path: Path, content: bytes | str) -> None:
+    path = checkpoint(tmp_path / "x.ckpt")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if isinstance(content, str) else content)
+    message = "error: ckpt=x.ckpt: not a checkpoint, or a truncated one\n"
+    assert call(EVALUATE, "ckpt=x.ckpt") == Outcome(2, "", message)
+
+
+def checkpoint(path: Path, *overrides: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = OmegaConf.to_container(compose(*overrides), resolve=True)
+    torch.save({"hmseg": {"config": config}}, path)
+    return path
+
+
+SCRIPT = """
+import sys
+from hmseg.{module} import main
+sys.argv = ["hmseg", *{words!r}]
+code = 0
+try:
+    main()
+except SystemExit as error:
+    code = error.code
+heavy = [name for name in ("torch", "torchvision", "pytorch_lightning", "albumentations") if name in sys.modules]
+print("exit", code, "heavy", heavy)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "code"),
+    [
+        ("train", ["--help"], 0),
+        ("train", ["fodl=1"], 2),
+        ("train", ["-m", "fold=0,4"], 2),
+        ("train", ["--cfg", "job"], 0),
+        ("evaluate", ["--help"], 0),
+        ("evaluate", ["fodl=1", "ckpt=x"], 2),
+        ("evaluate", ["ckpt=x"], 2),
+    ],
+)
+def test_nothing_heavy_is_imported_to_say_what_is_wrong(module: str, words: list[str], code: int) -> None:
+    script = SCRIPT.format(module=module, words=words)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"exit {code} heavy []"
+
+
+def test_run_gets_the_configuration_and_a_folder(call: Any, tmp_path: Path) -> None:
+    assert call(TRAIN, "fold=2", "shot=5", "hydra.run.dir=here").code == 0
+    (cfg,) = CFGS
+    assert (cfg.fold, cfg.shot, cfg.paths.output_dir) == (2, 5, str(tmp_path / "here"))
+    assert OmegaConf.load(tmp_path / "here" / ".hydra" / "config.yaml").fold == 2
+
+
+def test_settings_may_stand_on_both_sides_of_flags(call: Any) -> None:
+    assert call(TRAIN, "masking=none,input", "-m", "fold=0,3", "hydra.sweep.dir=here").code == 0
+    seen = [(cfg.masking._target_.rpartition(".")[2], cfg.fold) for cfg in CFGS]
+    assert seen == [("NoMasking", 0), ("NoMasking", 3), ("InputMasking", 0), ("InputMasking", 3)]
+
+
+def test_options_of_ones_own_folder(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "own" / "masking").mkdir(parents=True)
+    (tmp_path / "own" / "masking" / "mine.yaml").write_text("_target_: hmseg.masking.NoMasking\n")
+    assert call(TRAIN, "--config-dir", "own", "masking=mine", "hydra.run.dir=here").code == 0
+    assert CFGS[0].masking == {"_target_": "hmseg.masking.NoMasking"}
+
+
+def test_cfg_prints_instead_of_running(call: Any, tmp_path: Path) -> None:
+    outcome = call(TRAIN, "fold=3", "--cfg", "job")
+    assert (outcome.code, outcome.err, CFGS) == (0, "", [])
+    assert OmegaConf.create(outcome.out).fold == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def raise_error(cfg: DictConfig) -> None:
+    raise {0: DataError("no images\nat all"), 1: RuntimeError("a bug"), 2: KeyboardInterrupt()}[cfg.fold]
+
+
+def test_errors_of_the_task(call: Any) -> None:
+    program = replace(TRAIN, task=raise_error)
+    assert call(program, "fold=0") == Outcome(1, "", "error: no images at all\n")
+    with pytest.raises(RuntimeError, match="a bug"):
+        call(program, "fold=1")
+    assert call(program, "fold=2") == Outcome(130, "", "interrupted\n")
+
+
+def interrupt_like_lightning(cfg: DictConfig) -> None:
+    save_last(cfg)
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def save_last(cfg: DictConfig) -> None:
+    checkpoint(Path(cfg.paths.output_dir) / "checkpoints" / "last.ckpt")
+    record(cfg)
+
+
+def test_interrupted_training_says_how_to_continue(call: Any, tmp_path: Path) -> None:
+    outcome = call(replace(TRAIN, task=interrupt_like_lightning), "hydra.run.dir=here")
+    resume = f"python -m hmseg.train resume={tmp_path / 'here'}"
+    assert (outcome.code, outcome.err) == (130, f"interrupted; continue with: {resume}\n")
+
+
+def build(cfg: DictConfig) -> None:
+    from hydra.utils import instantiate
+
+    instantiate(cfg.masking)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (
+            "hmseg.masking.HybirdMasking",
+            "error: masking: Error locating target 'hmseg.masking.HybirdMasking'",
+        ),
+        ("hmseg.masking.NoMasking", "error: masking: NoMasking() takes no arguments"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line(call: Any, tmp_path: Path, target: str, message: str) -> None:
+    (tmp_path / "own" / "masking").mkdir(parents=True)
+    (tmp_path / "own" / "masking" / "mine.yaml").write_text(f"_target_: {target}\nstrength: 1\n")
+    outcome = call(replace(TRAIN, task=build), "--config-dir", "own", "masking=mine", "hydra.run.dir=here")
+    assert outcome.code == 1
+    assert outcome.err.startswith(message)
+    assert len(outcome.err.splitlines()) == 1
+
+
+def overrides_of(folder: Path) -> Sequence[str]:
+    return list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
+
+
+def test_resume_replays_the_run_in_place(call: Any, tmp_path: Path) -> None:
+    run = tmp_path / "lr=0.1, it's" / "run"
+    program = replace(TRAIN, task=save_last)
+    assert (
+        call(program, "fold=2", "masking=input", "trainer.max_epochs=3", f'hydra.run.dir="{run}"').code == 0
+    )
+    os.chdir(tmp_path / "lr=0.1, it's")
+    assert call(program, "resume=run", "trainer.max_epochs=5").code == 0
+    first, second = CFGS
+    assert second.resume == str(run / "checkpoints" / "last.ckpt")
+    assert second.paths.output_dir == first.paths.output_dir == str(run)
+    assert (second.trainer.max_epochs, second.fold) == (5, 2)
+    assert second.masking._target_ == "hmseg.masking.InputMasking"
+    assert call(program, "resume=run/checkpoints/last.ckpt").code == 0  # a resumed run can be resumed
+    third = CFGS[-1]
+    assert (third.trainer.max_epochs, third.fold, third.resume) == (5, 2, second.resume)
+    assert sum(line.startswith("resume=") for line in overrides_of(run)) == 1
+
+
+def test_resume_survives_the_words_of_lightnings_other_processes(call: Any, tmp_path: Path) -> None:
+    program = replace(TRAIN, task=save_last)
+    assert call(program, "fold=1", "hydra.run.dir=run").code == 0
+    run = tmp_path / "run"
+    again = [f'resume="{run}/checkpoints/last.ckpt"', f'hydra.run.dir="{run}"', "fold=1"]
+    extra = [f'hydra.run.dir="{run}"', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
+    assert call(program, *again, *extra).code == 0
+    assert (CFGS[-1].fold, CFGS[-1].paths.output_dir) == (1, str(run))
+
+
+def test_resume_refuses_what_is_no_run(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    message = "error: resume=empty: the folder holds no checkpoints/last.ckpt\n"
+    assert call(TRAIN, "resume=empty") == Outcome(2, "", message)
+    checkpoint(tmp_path / "alone" / "last.ckpt")
+    assert call(TRAIN, "resume=alone/last.ckpt").err.startswith(
+        "error: resume=alone/last.ckpt: not inside a run"
+    )
+    (tmp_path / "alone" / ".hydra").mkdir()
+    (tmp_path / "alone" / ".hydra" / "overrides.yaml").write_text("fold: 3\n")
+    assert "expected a list of overrides" in call(TRAIN, "resume=alone/last.ckpt").err
+    (tmp_path / "alone" / ".hydra" / "overrides.yaml").write_text("- fold=3\n")
+    assert call(TRAIN, "-m", "resume=alone/last.ckpt", "seed=0,1").err == (
+        "error: resume continues one run and can't be part of a sweep; leave out -m\n"
+    )
+    assert call(TRAIN, "resume=alone/last.ckpt", "fold=4").err == (
+        "error: fold=4: dataset shapes has folds 0 to 3\n"
+    )
+
+
+def test_evaluation_of_a_run_folder_takes_the_best(call: Any, tmp_path: Path) -> None:
+    best = checkpoint(tmp_path / "epoch=3" / "checkpoints" / "best.ckpt", "fold=3", "masking=none")
+    checkpoint(tmp_path / "epoch=3" / "checkpoints" / "last.ckpt")
+    before = set(tmp_path.rglob("*"))
+    assert call(EVALUATE, "ckpt=epoch=3", "shot=5").code == 0
+    (cfg,) = CFGS
+    assert (cfg.ckpt, cfg.fold, cfg.shot) == (str(best), 3, 5)
+    assert cfg.masking._target_ == "hmseg.masking.NoMasking"
+    assert set(tmp_path.rglob("*")) == before  # the result is the task's to write, beside the checkpoint
+
+
+def test_evaluation_sweeps_over_folds(call: Any, tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "best.ckpt", "fold=3")
+    assert call(EVALUATE, "-m", f"ckpt={path}", "fold=0,1", "hydra.sweep.dir=here").code == 0
+    assert [cfg.fold for cfg in CFGS] == [0, 1]
+    outcome = call(EVALUATE, "-m", f"ckpt={path}", "fold=0,4")
+    assert outcome == Outcome(2, "", "error: fold=4: dataset shapes has folds 0 to 3\n")
