@@ -111,8 +111,9 @@ def test_prior_of_tiny_and_missing_objects_is_finite() -> None:
     query, supports, _ = network_inputs(batch)
     prior = CorrelationPrior(TinyBackbone())
     assert prior(query, supports, masks).isfinite().all()
-    flat = prior(torch.zeros_like(query), torch.zeros_like(supports), masks)
-    assert flat.isfinite().all()
+    for parameter in prior.backbone.parameters():
+        parameter.data.zero_()
+    assert prior(query, supports, masks).eq(0).all()  # the same everywhere: stretched to 0, not to NaN
 
 
 def test_prediction_is_the_thresholded_prior_and_changes_nothing() -> None:
@@ -169,7 +170,7 @@ def test_calibration_weighs_classes_alike_and_leaves_void_out() -> None:
     prior[3, 5:15] = 0.9
     void = torch.zeros_like(truth)
     void[:, 20:] = True
-    prior[:, 20:] = 1.0  # would spoil every threshold if it counted
+    prior[:, 20:] = 0.3  # would spoil every threshold up to 0.3 if it counted
     batch = batch._replace(query_mask=truth, query_void=void)
     known = Known(lambda masks: prior)
     # By hand, object 300 and counted 600 pixels: up to 0.5 mIoU is (1 + 1/2) / 2, above it (0.9 + 1) / 2.
@@ -198,7 +199,7 @@ def test_what_the_prior_refuses() -> None:
 
 def test_everything_foreground_scores_the_share_of_the_object() -> None:
     batch = tiny_batch(batch=3, classes=(3, 3, 7))
-    overall, small = score(AllForeground(), [batch], (3, 7))
+    overall, small = score({"all": AllForeground()}, [batch], (3, 7))["all"]
     counted = (~batch.query_void).flatten(1).sum(dim=1)
     objects = batch.query_mask.flatten(1).sum(dim=1)
     shares = [(100 * objects[part].sum() / counted[part].sum()).item() for part in (slice(0, 2), slice(2, 3))]
@@ -213,17 +214,17 @@ def test_a_network_is_scored_by_its_own_predictions() -> None:
     for batch in batches:
         mask = network.predict(*network_inputs(batch))
         expected.update(mask, batch.query_mask, batch.query_void, batch.class_id)
-    assert score(network, batches, (3, 7))[0] == expected.compute()
+    assert score({"network": network}, batches, (3, 7))["network"][0] == expected.compute()
 
 
 def test_what_scoring_refuses() -> None:
     with pytest.raises(DataError, match="no episode to score"):
-        score(AllForeground(), [], (3, 7))
+        score({"all": AllForeground()}, [], (3, 7))
     with pytest.raises(DataError, match="is of class 7"):
-        score(AllForeground(), [tiny_batch()], (3, 4))
+        score({"all": AllForeground()}, [tiny_batch()], (3, 4))
     batch = tiny_batch()
     larger = batch._replace(
         query_mask=F.pad(batch.query_mask, (0, 3)), query_void=F.pad(batch.query_void, (0, 3))
     )
     with pytest.raises(HmsegError, match="expected the same"):
-        score(AllForeground(), [larger], (3, 7))
+        score({"all": AllForeground()}, [larger], (3, 7))

@@ -101,14 +101,16 @@ REFUSALS = {
     "--config-dir nowhere": "error: --config-dir nowhere: there is no such folder",
     "--experimental-rerun x.pickle": "error: --experimental-rerun reads a pickle, which can run code; "
     "continue a run with resume=…",
-    "fold=0,1": "error: fold=0,1: several values; add -m to run each of them, or quote a text that holds commas",
+    "fold=0,1": "error: fold=0,1: several values; add -m to run each of them, "
+    "or quote a text that holds commas",
     "-m fold=0,1,2,4": "error: fold=4: dataset shapes has folds 0 to 3",
     "-m masking=none,hybird": "error: unknown option 'hybird' for masking: did you mean 'hybrid'? "
     "(known: feature, hybrid, input, none)",
     "-m backbone=mobilenet_v2,resnet50 backbone.weights=bundled": "error: backbone.weights=bundled: only the "
     "weights of mobilenet_v2 are in the package; for resnet50 give imagenet, random or a file",
     "-m shot=1,5 seed=range(0,9) fold=3,4": "error: fold=4: dataset shapes has folds 0 to 3",
-    "-m fold=interval(0,3)": "error: fold=interval(0,3): Hydra's own sweeper needs a choice of values, key=a,b,c",
+    "-m fold=interval(0,3)": "error: fold=interval(0,3): Hydra's own sweeper needs a choice of values, "
+    "key=a,b,c",
     "-m resume=x fold=0,1": "error: resume=x: there is no such file or folder",
     "resume=nowhere": "error: resume=nowhere: there is no such file or folder",
 }
@@ -162,7 +164,7 @@ try:
     main()
 except SystemExit as error:
     code = error.code
-heavy = [name for name in ("torch", "torchvision", "pytorch_lightning", "albumentations") if name in sys.modules]
+heavy = [name for name in ("torch", "torchvision", "pytorch_lightning", "cv2") if name in sys.modules]
 print("exit", code, "heavy", heavy)
 """
 
@@ -219,9 +221,30 @@ def raise_error(cfg: DictConfig) -> None:
 def test_errors_of_the_task(call: Any) -> None:
     program = replace(TRAIN, task=raise_error)
     assert call(program, "fold=0") == Outcome(1, "", "error: no images at all\n")
-    with pytest.raises(RuntimeError, match="a bug"):
-        call(program, "fold=1")
     assert call(program, "fold=2") == Outcome(130, "", "interrupted\n")
+
+
+def test_bugs_of_the_task_keep_their_traceback(call: Any) -> None:
+    with pytest.raises(RuntimeError, match="a bug"):
+        call(replace(TRAIN, task=raise_error), "fold=1")
+
+
+def test_sweep_goes_on_after_an_error(call: Any) -> None:
+    def fail_first(cfg: DictConfig) -> None:
+        record(cfg)
+        if cfg.fold == 0:
+            raise DataError("no images")
+
+    outcome = call(replace(TRAIN, task=fail_first), "-m", "fold=0,1", "hydra.sweep.dir=here")
+    assert (outcome.code, [cfg.fold for cfg in CFGS]) == (1, [0, 1])
+    assert outcome.err.splitlines()[-1] == "error: no images"
+
+
+def test_run_folder_that_cannot_be_written(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outcome = call(TRAIN, "hydra.run.dir=file/run")
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
+    assert "file/run" in outcome.err
 
 
 def interrupt_like_lightning(cfg: DictConfig) -> None:

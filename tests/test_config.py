@@ -179,10 +179,10 @@ MISTAKES = {
     "trainer.limit_val_batches=1.5": "trainer.limit_val_batches: expected a whole number of steps or a share "
     "in 0.0 … 1.0, got 1.5",
     "trainer.devices=abc": "trainer.devices: expected a number, a list such as [0,1], or auto, got 'abc'",
-    "backbone=resnet50 backbone.weights=bundled": "backbone.weights=bundled: only the weights of mobilenet_v2 "
-    "are in the package; for resnet50 give imagenet, random or a file",
-    "backbone=resnet50_caffe backbone.weights=imagenet": "backbone.weights=imagenet: there is no download for "
-    "resnet50_caffe; give a file or random",
+    "backbone=resnet50 backbone.weights=bundled": "backbone.weights=bundled: only the weights of "
+    "mobilenet_v2 are in the package; for resnet50 give imagenet, random or a file",
+    "backbone=resnet50_caffe backbone.weights=imagenet": "backbone.weights=imagenet: there is no download "
+    "for resnet50_caffe; give a file or random",
     "paths.data=${nowhere}": "paths.data: Interpolation key 'nowhere' not found",
     "~model": "model: a value is required; give model=…",
     "hydra.run.dri=x": "unknown key 'hydra.run.dri': did you mean 'hydra.run.dir'?",

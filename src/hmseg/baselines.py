@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -184,33 +184,39 @@ def truth(batch: Episode, part: slice) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def score(
-    predictor: Predictor,
+    predictors: Mapping[str, Predictor],
     batches: Iterable[Episode],
     classes: Sequence[int],
     device: torch.device | str = "cpu",
-) -> tuple[Scores, Scores]:
-    """Scores of any predictor on episodes at the network's size.
+) -> dict[str, tuple[Scores, Scores]]:
+    """Scores of several predictors on the same episodes, read once, at the network's size.
 
     Args:
-        predictor: a network or a baseline, on ``device``.
+        predictors: networks or baselines by name, on ``device``.
         batches: collated episodes.
         classes: class ids of the fold.
         device: where to compute.
 
     Returns:
-        Scores of all episodes, and of those with a small query object (below 2 % of the image).
+        For each predictor the scores of all episodes, and of those with a small query object (below 2 % of
+        the image).
 
     Raises:
         HmsegError: masks of another size than the images, or no batch.
         DataError: an episode of another class.
     """
-    overall, small = FewShotIoU(classes).to(device), FewShotIoU(classes).to(device)
+    metrics = {name: (FewShotIoU(classes).to(device), FewShotIoU(classes).to(device)) for name in predictors}
+    empty = True
     for batch in batches:
+        empty = False
         episodes = to_device(batch, device)
-        prediction = predictor.predict(*network_inputs(episodes))
-        mask, void = episodes.query_mask, episodes.query_void
-        overall.update(prediction, mask, void, episodes.class_id)
-        small.update(prediction, mask, void, episodes.class_id, include=small_objects(mask, void))
-    if not overall.update_called:
+        inputs = network_inputs(episodes)
+        mask, void, class_ids = episodes.query_mask, episodes.query_void, episodes.class_id
+        small = small_objects(mask, void)
+        for name, (overall, few) in metrics.items():
+            prediction = predictors[name].predict(*inputs)
+            overall.update(prediction, mask, void, class_ids)
+            few.update(prediction, mask, void, class_ids, include=small)
+    if empty:
         raise DataError("there is no episode to score: give at least one batch")
-    return overall.compute(), small.compute()
+    return {name: (overall.compute(), few.compute()) for name, (overall, few) in metrics.items()}

@@ -21,8 +21,10 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
@@ -152,22 +154,15 @@ def _run(program: Program, words: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints a task's exception itself and cuts its traceback
     GlobalHydra.instance().clear()
     started: list[str] = []
-
-    @functools.wraps(program.task)
-    def task(cfg: DictConfig) -> object:
-        started.append(HydraConfig.get().runtime.output_dir)  # Hydra forgets it when the task fails
-        return program.task(cfg)
-
     try:
         main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=program.config_name)
-        main(task)()
-    except HmsegError as error:
-        _stop(str(error), 1)
-    except InstantiationException as error:
-        message = _not_built(error)
-        if message is None:
+        main(_guarded(program.task, started))()
+    except (HmsegError, InstantiationException) as error:  # of a sweep: its other jobs have run
+        _stop(_message(error), 1)
+    except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+        if started:
             raise
-        _stop(message, 1)
+        _stop(str(error).split("\n", 1)[0], 2)  # Hydra's own, such as a run folder that can't be written
     except KeyboardInterrupt:
         _interrupted(program, started)
     except SystemExit as error:
@@ -176,6 +171,31 @@ def _run(program: Program, words: list[str]) -> None:
         raise
     finally:
         sys.argv = before
+
+
+def _guarded(task: Callable[[DictConfig], object], started: list[str]) -> Callable[[DictConfig], object]:
+    """The task, its run folder noted, its mendable errors in one line (a sweep goes on with the next job)."""
+
+    @functools.wraps(task)
+    def guarded(cfg: DictConfig) -> object:
+        run = HydraConfig.get()
+        started.append(run.runtime.output_dir)  # Hydra forgets it when the task fails
+        try:
+            return task(cfg)
+        except (HmsegError, InstantiationException) as error:
+            if run.mode == RunMode.MULTIRUN:
+                raise
+            _stop(_message(error), 1)
+
+    return guarded
+
+
+def _message(error: Exception) -> str:
+    """What the user can mend; any other error is raised again, to keep its traceback."""
+    message = _not_built(error) if isinstance(error, InstantiationException) else str(error)
+    if message is None:
+        raise error
+    return message
 
 
 def _not_built(error: InstantiationException) -> str | None:

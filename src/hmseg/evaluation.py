@@ -28,6 +28,8 @@ from hmseg.run_checkpoints import read_checkpoint
 log = logging.getLogger(__name__)
 CALIBRATION_EPISODES = 40
 """Training episodes on which the correlation prior's threshold is chosen."""
+ELSEWHERE = ("callbacks", "logger", "paths", "hydra")
+"""Parts of the configuration that say where things go and change no number: left out of records."""
 
 Pair = tuple[Scores, Scores]
 """Scores of all episodes, and of those with a small query object."""
@@ -137,11 +139,11 @@ def make_record(
             "digest": digest(data.test_specs),
         },
         "seconds": round(seconds, 1),
-        "checkpoint": {"file": str(checkpoint), "sha256": sha256(checkpoint)},
+        "checkpoint": {"file": checkpoint.name, "sha256": sha256(checkpoint)},
         "backbone": {
             "weights": module.network.backbone.weights_origin,
             "fingerprint": module.backbone_fingerprint(),
         },
-        "config": module.config,
+        "config": {key: value for key, value in module.config.items() if key not in ELSEWHERE},
         **environment.describe(),
     }

@@ -33,7 +33,8 @@ _INCOMPATIBLE = re.compile(
 _NO_GROUP = re.compile(r"Could not override '(?P<group>[^']+)'\. No match in the defaults list")
 _NOT_BOOL = re.compile(r"Value '(?P<value>.*)' is not a valid bool")
 _NOT_A_NODE = re.compile(
-    r"(?:Invalid type assigned|Merge error): (?P<kind>\w+) is not a subclass of (?P<type>\w+)\. value: (?P<value>.*)"
+    r"(?:Invalid type assigned|Merge error): (?P<kind>\w+) is not a subclass of (?P<type>\w+)\. "
+    r"value: (?P<value>.*)"
 )
 
 

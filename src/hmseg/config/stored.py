@@ -88,7 +88,7 @@ def offer_checkpoint(path: Path, chosen: Iterable[str]) -> None:
 
 
 def withdraw() -> None:
-    """Take the options ``checkpoint`` back, so that the next composition in this process doesn't know them."""
+    """Take the options ``checkpoint`` back, so that the next composition of this process has none."""
     repo = ConfigStore.instance().repo
     for node in (repo, *(repo.get(group, {}) for group in GROUPS)):
         node.pop(f"{_OPTION}.yaml", None)
