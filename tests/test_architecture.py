@@ -40,12 +40,21 @@ def test_only_module_callbacks_data_module_and_entry_points_import_lightning() -
     for path in modules("**/*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         if parts[0] not in allowed and parts[-1] not in {"datamodule", "loader"}:
-            assert not any(name.split(".")[0] in {"pytorch_lightning", "lightning"} for name in imports(path)), path
+            assert not any(
+                name.split(".")[0] in {"pytorch_lightning", "lightning"} for name in imports(path)
+            ), path
 
 
 @pytest.mark.parametrize("name", ["masking", "correlation", "backbones", "weights", "metrics", "errors"])
 def test_primitives_know_nothing_above_them(name: str) -> None:
-    above = ("hmseg.networks", "hmseg.module", "hmseg.data", "hmseg.train", "hmseg.evaluat", "hmseg.callbacks")
+    above = (
+        "hmseg.networks",
+        "hmseg.module",
+        "hmseg.data",
+        "hmseg.train",
+        "hmseg.evaluat",
+        "hmseg.callbacks",
+    )
     assert not any(found.startswith(above) for found in imports(SOURCE / f"{name}.py"))
 
 
@@ -57,7 +66,9 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
         assert not any(name.startswith(forbidden) for name in imports(path)), path
 
 
-@pytest.mark.parametrize("module", ["hmseg", "hmseg.errors", "hmseg.config", "hmseg.cli", "hmseg.train", "hmseg.evaluate"])
+@pytest.mark.parametrize(
+    "module", ["hmseg", "hmseg.errors", "hmseg.config", "hmseg.cli", "hmseg.train", "hmseg.evaluate"]
+)
 def test_entry_points_answer_before_torch_is_imported(module: str) -> None:
     script = f"import sys, {module}; print(sorted({{'torch', 'pytorch_lightning'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

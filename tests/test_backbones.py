@@ -37,7 +37,9 @@ def test_maps_are_as_described(name: str) -> None:
     assert tuple(levels.count(level) for level in (1, 2, 3, 4)) == COUNTS[name]
     for info, m in zip(backbone.feature_info, maps, strict=True):
         assert m.shape == (2, info.channels, 64 // info.stride, 96 // info.stride)
-        assert m.min() < 0 or (name == "vgg16" and info.level == 4)  # before the ReLU; VGG's last is a max-pool
+        assert m.min() < 0 or (
+            name == "vgg16" and info.level == 4
+        )  # before the ReLU; VGG's last is a max-pool
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -55,7 +57,9 @@ def test_frozen_even_in_training(name: str) -> None:
     assert torch.equal(images, copy)
 
 
-def hooked(net: nn.Module, modules: list[nn.Module], images: torch.Tensor, inputs: bool) -> list[torch.Tensor]:
+def hooked(
+    net: nn.Module, modules: list[nn.Module], images: torch.Tensor, inputs: bool
+) -> list[torch.Tensor]:
     """What torchvision's own forward pass feeds into, or gets from, each of the modules the last time."""
     seen: dict[nn.Module, torch.Tensor] = {}
 
@@ -82,7 +86,9 @@ def test_resnet_maps_are_the_sums_before_the_last_relu() -> None:
         assert ours.min() < 0
 
 
-@pytest.mark.parametrize(("name", "taken"), [("vgg16", (14, 17, 19, 21, 24, 26, 28, 30)), ("mobilenet_v2", (3, *range(4, 18)))])
+@pytest.mark.parametrize(
+    ("name", "taken"), [("vgg16", (14, 17, 19, 21, 24, 26, 28, 30)), ("mobilenet_v2", (3, *range(4, 18)))]
+)
 def test_sequential_maps_are_outputs_of_the_named_modules(name: str, taken: tuple[int, ...]) -> None:
     net = getattr(torchvision.models, name)().eval()
     backbone = build_backbone(name)
@@ -212,7 +218,11 @@ def test_imagenet_means_v1_and_a_failed_download_names_the_remedies(monkeypatch:
         build_backbone("resnet50", "imagenet")
     message = str(caught.value)
     assert "\n" not in message
-    assert "resnet50-0676ba61.pth" in message and "backbone.weights=PATH" in message and "mobilenet_v2" in message
+    assert (
+        "resnet50-0676ba61.pth" in message
+        and "backbone.weights=PATH" in message
+        and "mobilenet_v2" in message
+    )
     with pytest.raises(WeightsError, match="no download.*resnet50_caffe"):
         build_backbone("resnet50_caffe", "imagenet")
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tiny import TinyBackbone, tiny_batch, tiny_network
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -23,6 +22,7 @@ from hmseg.baselines import (
 from hmseg.data.episode import Episode
 from hmseg.errors import ConfigError, DataError, HmsegError
 from hmseg.metrics import FewShotIoU
+from tiny import TinyBackbone, tiny_batch, tiny_network
 
 # Parts of the prior
 

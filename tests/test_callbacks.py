@@ -13,10 +13,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
-from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_trainer
 
 from hmseg.callbacks import GradientNorm, RunProgress
 from hmseg.progress import Limits, clock, remaining
+from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
 

@@ -23,7 +23,9 @@ def test_round_trip(network: FewShotNetwork) -> None:
     state["backbone.classifier.1.weight"] = torch.zeros(10, 1280)  # published files hold it, nobody needs it
     hmseg.load_published(network, state)
     exported = hmseg.export_published(network)
-    assert all(torch.equal(exported[name], value) for name, value in state.items() if "classifier" not in name)
+    assert all(
+        torch.equal(exported[name], value) for name, value in state.items() if "classifier" not in name
+    )
     other = hmseg.build_network("hsnet", "feature", "mobilenet_v2")
     hmseg.load_published(other, exported)
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())

@@ -87,6 +87,7 @@ def test_published_experiment_has_the_published_numbers() -> None:
 def test_several_loggers_at_once() -> None:
     assert list(compose("logger=[csv,tensorboard]").logger) == ["csv", "tensorboard"]
     assert not compose("logger=none").logger
+    assert compose("logger=none").callbacks.learning_rate is None  # Lightning refuses it without a logger
 
 
 def test_data_sets_keep_their_options_in_one_place() -> None:

@@ -10,7 +10,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from tiny import LIGHTNING_WARNINGS, ready, tiny_batch, tiny_loader, tiny_module, tiny_trainer
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -21,6 +20,7 @@ from hmseg.errors import ConfigError, DataError, HmsegError
 from hmseg.functional import foreground_iou, resize_and_vote, segmentation_loss
 from hmseg.metrics import FewShotIoU
 from hmseg.networks import vote
+from tiny import LIGHTNING_WARNINGS, ready, tiny_batch, tiny_loader, tiny_module, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
 

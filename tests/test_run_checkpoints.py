@@ -12,12 +12,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
-from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_network, tiny_trainer
 from torch import Tensor
 
 from hmseg.callbacks import GradientNorm, RunProgress
 from hmseg.errors import CheckpointError, ConfigError
 from hmseg.run_checkpoints import fingerprint, read_checkpoint
+from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_network, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
 

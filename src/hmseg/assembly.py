@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.loggers import Logger
 
 from hmseg.backbones import Backbone
@@ -63,20 +63,28 @@ def build_trainer(
     """Lightning's Trainer with the arguments of ``cfg.trainer``."""
     # Reading images in the main process is a choice (loader.num_workers=0), and a short epoch no mistake.
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=r"The number of training batches .* is smaller than the logging")
+    warnings.filterwarnings(
+        "ignore", message=r"The number of training batches .* is smaller than the logging"
+    )
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
     return pl.Trainer(
         **options,
         callbacks=list((callbacks or {}).values()),
         logger=loggers or False,
-        enable_checkpointing=any(isinstance(each, pl.callbacks.Checkpoint) for each in (callbacks or {}).values()),
+        enable_checkpointing=any(isinstance(each, Checkpoint) for each in (callbacks or {}).values()),
         default_root_dir=cfg.paths.output_dir,
     )
 
 
 def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
-    """The callbacks of ``cfg.callbacks`` by name; entries set to null are left out."""
-    return {name: instantiate(node) for name, node in (cfg.callbacks or {}).items() if node is not None}
+    """The callbacks of ``cfg.callbacks`` by name; entries set to null are left out.
+
+    So are checkpoints in a fast development run: Lightning still writes those saved by the clock there.
+    """
+    named = {name: instantiate(node) for name, node in (cfg.callbacks or {}).items() if node is not None}
+    if cfg.trainer.fast_dev_run:
+        return {name: each for name, each in named.items() if not isinstance(each, Checkpoint)}
+    return named
 
 
 def build_loggers(cfg: DictConfig) -> list[Logger]:

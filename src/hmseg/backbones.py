@@ -110,7 +110,7 @@ class ResNetBackbone(Backbone):
 
 
 class VGG16Backbone(Backbone):
-    """VGG-16: convolution outputs before their ReLU at strides 4 (last only), 8, 16, and the last max-pool."""
+    """VGG-16: convolutions before their ReLU at strides 4 (last only), 8 and 16, and the last max-pool."""
 
     taken = {14: 1, 17: 2, 19: 2, 21: 2, 24: 3, 26: 3, 28: 3, 30: 4}  # index in `features` -> level
 
@@ -134,7 +134,12 @@ class VGG16Backbone(Backbone):
 class MobileNetV2Backbone(Backbone):
     """MobileNetV2: linear outputs of the inverted residual blocks at strides 4 (last only), 8, 16, 32."""
 
-    taken = {3: 1, **dict.fromkeys(range(4, 7), 2), **dict.fromkeys(range(7, 14), 3), **dict.fromkeys(range(14, 18), 4)}
+    taken = {
+        3: 1,
+        **dict.fromkeys(range(4, 7), 2),
+        **dict.fromkeys(range(7, 14), 3),
+        **dict.fromkeys(range(14, 18), 4),
+    }
     classifier_prefixes = ("features.18.", "classifier.")
 
     def __init__(self, net: torchvision.models.MobileNetV2) -> None:
@@ -144,7 +149,7 @@ class MobileNetV2Backbone(Backbone):
             FeatureInfo(level, self.features[index].out_channels, 2 ** (level + 1))
             for index, level in self.taken.items()
         )
-        self.to(memory_format=torch.channels_last)  # depthwise convolutions run twice as fast so on a CPU
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions run twice as fast so on a CPU
         self.freeze()
 
     def maps(self, images: Tensor) -> Iterator[Tensor]:

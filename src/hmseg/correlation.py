@@ -16,7 +16,8 @@ EPS = 1e-5
 
 def unit_features(features: Tensor) -> Tensor:
     """Divide each feature vector by (its L2 norm + ``EPS``). ``features``: (N, C, h, w); a new tensor."""
-    return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + EPS)
+    norm: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / (norm + EPS)
 
 
 def correlate(query: Tensor, support: Tensor) -> Tensor:

@@ -57,7 +57,9 @@ def commit() -> str | None:
             check=True,
         )
         tracked = ["git", "-C", str(folder), "ls-files", "--error-unmatch", Path(__file__).name]
-        subprocess.run(tracked, capture_output=True, timeout=10, check=True)  # not some other repository's commit
+        subprocess.run(
+            tracked, capture_output=True, timeout=10, check=True
+        )  # not some other repository's commit
     except (OSError, subprocess.SubprocessError):
         return None
     return out.stdout.strip()

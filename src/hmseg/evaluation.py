@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from hmseg import environment
 from hmseg.assembly import build_datamodule, build_head, build_module, build_trainer
-from hmseg.baselines import AllForeground, CorrelationPrior, score
+from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
 from hmseg.callbacks import RunProgress
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.protocols import digest
@@ -36,7 +36,7 @@ Pair = tuple[Scores, Scores]
 
 
 def run(cfg: DictConfig) -> float:
-    """The entry point's work: evaluate ``cfg.ckpt``, print, and write a JSON record beside it; gives the mIoU.
+    """The entry point's work: evaluate ``cfg.ckpt``, print, write a JSON record beside it; gives the mIoU.
 
     Raises:
         HmsegError: a checkpoint or data that cannot be used.
@@ -90,7 +90,7 @@ def baselines(cfg: DictConfig, data: EpisodeDataModule, module: SegmentationModu
     prior = CorrelationPrior(network.backbone)
     batches = islice(data.train_dataloader(), max(1, CALIBRATION_EPISODES // data.batch_size))
     threshold = prior.calibrate(batches, device)
-    rows = {
+    rows: dict[str, Predictor] = {
         "untrained network": untrained,
         f"correlation prior (threshold {threshold:.2f})": prior,
         "everything foreground": AllForeground(),
@@ -116,9 +116,13 @@ def record_path(checkpoint: Path, dataset: str, data: EpisodeDataModule) -> Path
 
 
 def make_record(
-    module: SegmentationModule, data: EpisodeDataModule, checkpoint: Path, rows: dict[str, Pair], seconds: float
+    module: SegmentationModule,
+    data: EpisodeDataModule,
+    checkpoint: Path,
+    rows: dict[str, Pair],
+    seconds: float,
 ) -> dict[str, Any]:
-    """Everything needed to understand and repeat an evaluation, as plain data; the first row is the result."""
+    """Everything needed to understand and repeat an evaluation; the first row is the result."""
     names = data.source.class_names
     (_, (overall, small)), *others = rows.items()
     return {

@@ -10,7 +10,14 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
 from hmseg import evaluation
-from hmseg.assembly import build_callbacks, build_datamodule, build_loggers, build_module, build_trainer, plain_config
+from hmseg.assembly import (
+    build_callbacks,
+    build_datamodule,
+    build_loggers,
+    build_module,
+    build_trainer,
+    plain_config,
+)
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json
@@ -55,7 +62,7 @@ def announce(cfg: DictConfig, data: EpisodeDataModule, module: SegmentationModul
     """What is about to be trained, in one line."""
     learnable = sum(p.numel() for p in module.network.parameters() if p.requires_grad)
     log.info(
-        "%s, %s masking, backbone %s (%s): %s learnable parameters; %s fold %s: %d training pairs, classes held out: %s",
+        "%s, %s masking, backbone %s (%s), %s parameters to learn; %s fold %s, %d training pairs, without %s",
         type(module.network.head).__name__,
         type(module.network.masking).__name__.removesuffix("Masking").lower(),
         cfg.backbone.get("name", type(module.network.backbone).__name__),
@@ -91,7 +98,7 @@ def test_best(
     data: EpisodeDataModule,
     best: pl.callbacks.ModelCheckpoint | None,
 ) -> None:
-    """Test the best checkpoint (the network as it is without one), print it beside the baselines, record it."""
+    """Test the best checkpoint (without one, the network as it is) beside the baselines, and record it."""
     path = Path(best.best_model_path) if best and best.best_model_path else None
     if path is not None:
         module.restore(read_checkpoint(path))
@@ -103,7 +110,7 @@ def test_best(
     what = path.name if path else "the network after training"
     print_classes(f"{what}: {evaluation.describe_episodes(data)}", scores[0], data.source.class_names)
     rows = {"trained network": scores}
-    if cfg.baselines:
+    if cfg.baselines and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         rows |= evaluation.baselines(cfg, data, module)
         print_comparison(f"The same {len(data.test_specs)} episodes", rows)
     if path is not None:

@@ -23,7 +23,8 @@ def slow_conv4d(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int
 
 
 @pytest.mark.parametrize(
-    ("size", "k", "stride"), [((5, 4, 4, 6), 3, 2), ((3, 3, 5, 5), 5, 4), ((4, 5, 3, 2), 3, 1), ((5, 4, 1, 1), 3, 2)]
+    ("size", "k", "stride"),
+    [((5, 4, 4, 6), 3, 2), ((3, 3, 5, 5), 5, 4), ((4, 5, 3, 2), 3, 1), ((5, 4, 1, 1), 3, 2)],
 )
 def test_equals_a_sparse_4d_convolution(size: tuple[int, ...], k: int, stride: int) -> None:
     layer = CentrePivotConv4d(2, 3, k, stride)

@@ -49,7 +49,6 @@ _SHARES = (
     "trainer.limit_val_batches",
     "trainer.limit_test_batches",
     "trainer.val_check_interval",
-    "trainer.overfit_batches",
 )
 _MAX_TIME = re.compile(r"\d+:\d{1,2}:\d{1,2}:\d{1,2}")
 _LARGEST_SEED = 2**32 - 1  # NumPy's

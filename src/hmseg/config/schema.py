@@ -55,7 +55,6 @@ class TrainerConfig:
     limit_train_batches: int | float | None = _key(None, "so many training steps (10) or this share (0.1)")
     limit_val_batches: int | float | None = _key(None, "the same for validation")
     limit_test_batches: int | float | None = _key(None, "the same for the test")
-    overfit_batches: int | float = _key(0.0, "train on the same few steps again and again")
     gradient_clip_val: float | None = _key(None, "clip the gradient's norm at this value")
     accumulate_grad_batches: int = _key(1, "steps whose gradients are summed before the optimiser's")
     log_every_n_steps: int = _key(10, "log every so many steps")
@@ -199,6 +198,7 @@ class EvaluateConfig(BaseConfig):
 
     ckpt: str = _key(MISSING, "checkpoint, or a run folder (its best checkpoint)")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
+    baselines: bool = _key(False, "also report all-foreground, untrained and training-free baselines")
 
 
 SCHEMAS: tuple[tuple[str | None, str, type], ...] = (

@@ -51,5 +51,7 @@ def build_network(
     try:
         head = HEADS[model](pyramid.feature_info, **options)
     except TypeError as error:
-        raise ConfigError(f"model '{model}' does not take these options ({', '.join(options)}): {error}") from error
+        raise ConfigError(
+            f"model '{model}' does not take these options ({', '.join(options)}): {error}"
+        ) from error
     return FewShotNetwork(pyramid, strategy, head, pass_pixels).eval()

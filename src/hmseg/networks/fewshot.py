@@ -66,7 +66,8 @@ class FewShotNetwork(nn.Module):
     """Segment the query by what the supports show.
 
     Query and all variants of the supports that the masking asks for go through the backbone together, in as
-    few passes as ``pass_pixels`` allows; query features serve all shots; shots are folded into the head's batch.
+    few passes as ``pass_pixels`` allows; query features serve all shots; shots are folded into the batch of
+    the head.
 
     Args:
         backbone: frozen feature pyramid.
@@ -78,7 +79,9 @@ class FewShotNetwork(nn.Module):
         ValueError: the backbone lacks a level that the head takes.
     """
 
-    def __init__(self, backbone: Backbone, masking: Masking, head: Head, pass_pixels: int = PASS_PIXELS) -> None:
+    def __init__(
+        self, backbone: Backbone, masking: Masking, head: Head, pass_pixels: int = PASS_PIXELS
+    ) -> None:
         super().__init__()
         offered = {info.level for info in backbone.feature_info}
         if missing := set(head.levels) - offered:
@@ -111,7 +114,7 @@ class FewShotNetwork(nn.Module):
         query_maps, support_maps = self.encode(query, support_images.flatten(0, 1), masks)
         logits = self.head(query_maps, support_maps, masks)
         logits = resize(logits, (query.shape[-2], query.shape[-1]))
-        return logits.unflatten(0, (batch, shots))
+        return logits.reshape(batch, shots, *logits.shape[1:])
 
     @torch.no_grad()
     def predict(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
@@ -146,15 +149,19 @@ class FewShotNetwork(nn.Module):
     def _pyramids_of_one_size(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         together = torch.cat(list(images)) if len(images) > 1 else images[0]
         per_pass = max(1, self.pass_pixels // (together.shape[-2] * together.shape[-1]))
-        passes = [self._head_maps(chunk) for chunk in together.split(per_pass)]
+        passes = [self._head_maps(chunk) for chunk in torch.split(together, per_pass)]
         maps = passes[0] if len(passes) == 1 else [torch.cat(parts) for parts in zip(*passes, strict=True)]
         counts = [len(batch) for batch in images]
-        split = [level_map.split(counts) for level_map in maps]  # views, nothing is copied
+        split = [torch.split(level_map, counts) for level_map in maps]  # views, nothing is copied
         return [[parts[i] for parts in split] for i in range(len(images))]
 
     def _head_maps(self, images: Tensor) -> list[Tensor]:
         maps = self.backbone(images)
-        return [m for m, info in zip(maps, self.backbone.feature_info, strict=True) if info.level in self.head.levels]
+        return [
+            m
+            for m, info in zip(maps, self.backbone.feature_info, strict=True)
+            if info.level in self.head.levels
+        ]
 
     def _by_level(self, maps: Sequence[Tensor]) -> dict[int, list[Tensor]]:
         grouped: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
@@ -190,9 +197,9 @@ def check_shapes(query: Tensor, support_images: Tensor, support_masks: Tensor) -
             f"{tuple(query.shape)}, {tuple(support_images.shape)} and {tuple(support_masks.shape)}"
         )
     # Looking at values would make the host wait for a GPU, so masks of numbers are checked on the CPU only.
-    if support_masks.dtype != torch.bool and support_masks.device.type == "cpu":
-        if not ((support_masks == 0) | (support_masks == 1)).all():
-            raise ValueError(
-                f"support_masks hold values other than 0 and 1 (largest {support_masks.max().item():g}): "
-                "make them boolean first, e.g. mask > 0"
-            )
+    looked_at = support_masks.dtype != torch.bool and support_masks.device.type == "cpu"
+    if looked_at and not ((support_masks == 0) | (support_masks == 1)).all():
+        raise ValueError(
+            f"support_masks hold values other than 0 and 1 (largest {support_masks.max().item():g}): "
+            "make them boolean first, e.g. mask > 0"
+        )

@@ -39,7 +39,9 @@ class HSNetHead(Head):
         self.decoder1 = nn.Sequential(
             nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, 64, 3, padding=1), nn.ReLU()
         )
-        self.decoder2 = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 2, 3, padding=1))
+        self.decoder2 = nn.Sequential(
+            nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 2, 3, padding=1)
+        )
         self.upsample = Upsample2x()
 
     def forward(self, query: Levels, support: Levels, support_masks: Tensor) -> Tensor:
@@ -56,7 +58,7 @@ class HSNetHead(Head):
 def squeeze(
     in_channels: int, channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]
 ) -> nn.Sequential:
-    """A block of centre-pivot convolutions, each with GroupNorm and ReLU; ``strides`` over the support plane."""
+    """Centre-pivot convolutions, each with GroupNorm and ReLU; ``strides`` are over the support plane."""
     layers: list[nn.Module] = []
     for out_channels, kernel, stride in zip(channels, kernels, strides, strict=True):
         layers += [

@@ -52,7 +52,9 @@ class CentrePivotConv4d(nn.Module):
         torch.Size([1, 8, 6, 5, 4, 2])
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, support_stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, support_stride: int = 1
+    ) -> None:
         super().__init__()
         self.support_stride = support_stride
         padding = kernel_size // 2
@@ -74,10 +76,10 @@ class CentrePivotConv4d(nn.Module):
         return over_query + over_support  # type: ignore[no-any-return]
 
     def _on_single_support_position(self, x: Tensor) -> Tensor:
-        """The same on (N, C, hq, wq): the support kernel meets its centre only, so one convolution does both."""
-        pad = self.conv1.padding[0]
+        """The same on (N, C, hq, wq): the support kernel meets its centre only: one convolution does."""
+        pad = self.conv1.kernel_size[0] // 2
         centre = self.conv2.weight[:, :, pad, pad, None, None]
-        weight = self.conv1.weight + F.pad(centre, [int(pad)] * 4)
+        weight = self.conv1.weight + F.pad(centre, [pad] * 4)
         bias = self.conv1.bias + self.conv2.bias  # type: ignore[operator]
         return F.conv2d(x, weight, bias, padding=self.conv1.padding)
 

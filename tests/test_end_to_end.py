@@ -1,0 +1,253 @@
+"""The programs as a user runs them: train, evaluate, be killed, go on; and every mistake in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hmseg import training
+from hmseg.config import compose, conf_dir
+from hmseg.masking import MASKINGS
+
+# 64-pixel shapes and a dozen episodes: seconds, and nothing is left out.
+TINY = (
+    "experiment=shapes_quick",
+    "dataset.image_size=64",
+    "dataset.source.train_images=40",
+    "dataset.source.val_images=60",
+    "loader.num_workers=0",
+    "loader.batch_size=2",
+    "loader.train_episodes=8",
+    "loader.val_episodes=6",
+    "loader.test_episodes=6",
+    "trainer.max_epochs=2",
+    "trainer.max_time=null",
+    "trainer.accelerator=cpu",
+    "trainer.log_every_n_steps=2",
+)
+
+
+def start(program: str, *words: str, folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", f"hmseg.{program}", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        # A test run in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def call(program: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    process = start(program, *words, folder=folder)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return state
+
+
+def only_record(run: Path) -> dict[str, Any]:
+    (path,) = (run / "checkpoints").glob("best.shapes-fold0-1shot-hsnet-6.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = call("train", *TINY, "hydra.run.dir=run", folder=folder)
+    assert done.returncode == 0, done.stderr
+    for row in ("trained network", "untrained network", "correlation prior", "everything foreground"):
+        assert row in done.stdout
+    return folder / "run"
+
+
+def test_a_run_leaves_all_that_is_needed_to_repeat_it(trained: Path) -> None:
+    assert (trained / "config.yaml").is_file()
+    assert {path.name for path in (trained / "checkpoints").glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+    (metrics,) = trained.glob("csv/**/metrics.csv")
+    assert {"val/miou", "train/loss", "train/grad_norm", "lr-Adam"} <= set(
+        metrics.read_text().splitlines()[0].split(",")
+    )
+    record = only_record(trained)
+    assert (
+        record["episodes"] == 6
+        and record["test"]["protocol"] == "hsnet"
+        and len(record["test"]["digest"]) == 64
+    )
+    assert record["config"]["masking"]["_target_"] == "hmseg.masking.HybridMasking"
+    assert set(record["versions"]) >= {"torch", "torchvision", "hmseg"}
+    assert str(trained) not in json.dumps(record)  # a record says nothing of the machine's folders
+    checkpoint = torch.load(trained / "checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["hmseg"]["config"]["dataset"]["image_size"] == 64
+    assert not any(".backbone." in name for name in checkpoint["state_dict"])  # bundled: can be had again
+
+
+def test_evaluating_the_checkpoint_gives_what_training_ended_with(trained: Path) -> None:
+    done = call(
+        "evaluate", f"ckpt={trained}", "loader.test_episodes=6", "loader.eval_batch_size=1", folder=trained
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mIoU" in done.stdout and "striped star" in done.stdout
+    path = trained / "checkpoints/best.shapes-fold0-1shot-hsnet-6.json"
+    again, before = json.loads(path.read_text()), None
+    # The evaluation above replaced the record; what training logged is in its own metrics.
+    (metrics,) = trained.glob("csv/**/metrics.csv")
+    header, *rows = (line.split(",") for line in metrics.read_text().splitlines())
+    logged = [row[header.index("test/miou")] for row in rows if row[header.index("test/miou")]]
+    before = float(logged[-1])
+    assert again["miou"] == pytest.approx(before, abs=1e-4)
+
+
+def test_other_shots_protocol_and_data_set(trained: Path, voc: Path) -> None:
+    words = (f"ckpt={trained}", "loader.test_episodes=3", "loader.num_workers=0")
+    done = call("evaluate", *words, "shot=2", "protocol=strict", "fold=2", folder=trained)
+    assert done.returncode == 0, done.stderr
+    assert (trained / "checkpoints/best.shapes-fold2-2shot-strict-3.json").is_file()
+    other = ("dataset=pascal", f"dataset.root={voc}", "dataset.image_size=64", "loader.original_size=true")
+    done = call("evaluate", *words, *other, folder=trained)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((trained / "checkpoints/best.pascal-fold0-1shot-hsnet-3-original.json").read_text())
+    assert record["per_class"][0]["name"] == "aeroplane" and record["test"]["original_size"]
+
+
+def test_a_run_killed_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    words = (*TINY, "test=false", "loader.train_episodes=24", "callbacks.last.train_time_interval=null",
+             "callbacks.last.every_n_train_steps=1")  # fmt: skip
+    whole = call("train", *words, "hydra.run.dir=whole", folder=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+
+    process = start("train", *words, "hydra.run.dir=killed", folder=tmp_path)
+    last = tmp_path / "killed/checkpoints/last.ckpt"
+    deadline = time.monotonic() + 120
+    step = 0
+    while step < 3 and time.monotonic() < deadline:  # three of the twelve steps of the first epoch
+        time.sleep(0.02)
+        if last.is_file():
+            step = torch.load(last, weights_only=True)["global_step"]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    stopped = torch.load(last, weights_only=True)["global_step"]
+    assert 3 <= stopped < 24
+
+    resumed = call("train", "resume=killed", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    ours, theirs = weights(last), weights(tmp_path / "whole/checkpoints/last.ckpt")
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("masking", MASKINGS)
+def test_every_masking_trains(masking: str, tmp_path: Path) -> None:
+    training.run(compose(*TINY, f"masking={masking}", "trainer=debug", f"paths.output_dir={tmp_path}"))
+    assert not list(tmp_path.iterdir())  # a debug run leaves nothing
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+)
+def test_every_experiment_runs(experiment: str, tmp_path: Path, voc: Path) -> None:
+    small = [
+        "loader.batch_size=1",
+        "loader.eval_batch_size=1",
+        "loader.num_workers=0",
+        "dataset.image_size=64",
+    ]
+    if compose(f"experiment={experiment}").dataset.name == "pascal":
+        small += [f"dataset.root={voc}", "backbone.weights=random"]
+    cfg = compose(
+        f"experiment={experiment}", *small, "trainer.fast_dev_run=1", f"paths.output_dir={tmp_path}"
+    )
+    training.run(cfg)
+
+
+def broken_list(root: Path) -> None:
+    (root / "splits/val/fold0.txt").write_text("2007_010000__01\n2007_999999__01\n")
+
+
+def empty_list(root: Path) -> None:
+    (root / "splits/val/fold0.txt").write_text("")
+
+
+def one_image(root: Path) -> None:
+    (root / "splits/val/fold0.txt").write_text("2007_010000__01\n")
+
+
+def truncated_image(root: Path) -> None:
+    for path in (root / "JPEGImages").glob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:300])
+
+
+def other_size(root: Path) -> None:
+    from PIL import Image
+
+    for path in (root / "SegmentationClassAug").glob("*.png"):
+        Image.open(path).resize((5, 5)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (broken_list, "2007_999999"),
+        (empty_list, "empty"),
+        (one_image, "class 0 has 1 image"),
+        (truncated_image, "is damaged (Truncated File Read)"),
+        (other_size, "5"),
+    ],
+)
+def test_bad_data_is_one_line(voc: Path, tmp_path: Path, damage: Any, message: str) -> None:
+    damage(voc)
+    words = ("dataset=pascal", f"dataset.root={voc}", "dataset.image_size=64", "loader.num_workers=0")
+    done = call("train", *words, "trainer=debug", "loader.batch_size=1", folder=tmp_path)
+    assert done.returncode == 1, done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and message in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_root_and_missing_weights_are_one_line(tmp_path: Path) -> None:
+    for words in (("dataset=pascal", "dataset.root=nowhere"), ("backbone.weights=nowhere.pth",)):
+        done = call("train", *TINY, *words, folder=tmp_path)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert "nowhere" in next(line for line in done.stderr.splitlines() if line.startswith("error: "))
+
+
+def test_a_checkpoint_of_another_model_or_backbone(trained: Path) -> None:
+    done = call("evaluate", f"ckpt={trained}", "backbone=vgg16", "backbone.weights=random", folder=trained)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "error: the checkpoint was trained on backbone weights 'bundled'" in done.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    words = (*TINY, "trainer.max_epochs=500", "hydra.run.dir=run")
+    process = start("train", *words, folder=tmp_path)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run/checkpoints/last.ckpt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    try:
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "continue with: python -m hmseg.train resume=" in err and "Traceback" not in err
