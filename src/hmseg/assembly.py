@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
 
 from hmseg.backbones import Backbone
@@ -79,12 +79,16 @@ def build_trainer(
 def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
     """The callbacks of ``cfg.callbacks`` by name; entries set to null are left out.
 
-    So are checkpoints in a fast development run: Lightning still writes those saved by the clock there.
+    So are checkpoints in a fast development run (Lightning still writes those saved by the clock there), and
+    progress bars where ``trainer.enable_progress_bar`` is false (Lightning refuses the two together).
     """
     named = {name: instantiate(node) for name, node in (cfg.callbacks or {}).items() if node is not None}
+    unwanted: tuple[type[Callback], ...] = ()
     if cfg.trainer.fast_dev_run:
-        return {name: each for name, each in named.items() if not isinstance(each, Checkpoint)}
-    return named
+        unwanted += (Checkpoint,)
+    if not cfg.trainer.enable_progress_bar:
+        unwanted += (ProgressBar,)
+    return {name: each for name, each in named.items() if not isinstance(each, unwanted)}
 
 
 def build_loggers(cfg: DictConfig) -> list[Logger]:

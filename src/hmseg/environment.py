@@ -25,12 +25,20 @@ def describe() -> dict[str, Any]:
         ['command', 'commit', 'date', 'hardware', 'versions']
     """
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "versions": versions(),
         "hardware": hardware(),
     }
+
+
+def command() -> str:
+    """The command line, with the program as one would type it and not as the file that was found."""
+    program = Path(sys.argv[0])
+    ours = program.parent == Path(__file__).parent
+    name = f"python -m hmseg.{program.stem}" if ours else program.name
+    return f"{name} {shlex.join(sys.argv[1:])}".rstrip()
 
 
 def versions() -> dict[str, str]:

@@ -57,7 +57,7 @@ def run(cfg: DictConfig) -> float:
     print_classes(title, scores[0], data.source.class_names)
     rows = {"this checkpoint": scores}
     if cfg.baselines:
-        rows |= baselines(cfg, data, module)
+        rows |= baselines(cfg, data, module, trainer.strategy.root_device)
         print_comparison(f"The same {len(data.test_specs)} episodes", rows)
     record = make_record(module, data, path, rows, seconds) | {
         "trained": {"epoch": checkpoint.get("epoch"), "step": checkpoint.get("global_step")}
@@ -76,13 +76,15 @@ def test(trainer: pl.Trainer, module: SegmentationModule, data: EpisodeDataModul
     return module.scores, module.small_scores
 
 
-def baselines(cfg: DictConfig, data: EpisodeDataModule, module: SegmentationModule) -> dict[str, Pair]:
+def baselines(
+    cfg: DictConfig, data: EpisodeDataModule, module: SegmentationModule, device: torch.device
+) -> dict[str, Pair]:
     """What any training must beat, on the same episodes at the network's size.
 
     The network with its head as it was before training; the training-free correlation prior, its threshold
     chosen on training classes; everything foreground.
     """
-    device, network = module.device, module.network
+    network = module.network.to(device)  # Lightning takes it off a GPU when the test ends
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         head = build_head(cfg, network.backbone)

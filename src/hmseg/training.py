@@ -111,7 +111,7 @@ def test_best(
     print_classes(f"{what}: {evaluation.describe_episodes(data)}", scores[0], data.source.class_names)
     rows = {"trained network": scores}
     if cfg.baselines and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-        rows |= evaluation.baselines(cfg, data, module)
+        rows |= evaluation.baselines(cfg, data, module, trainer.strategy.root_device)
         print_comparison(f"The same {len(data.test_specs)} episodes", rows)
     if path is not None:
         record = evaluation.make_record(module, data, path, rows, seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -51,10 +53,11 @@ def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> Tensor:
     return F.interpolate(given[None, None].byte(), size=size, mode="nearest")[0, 0].bool()
 
 
-def _constants(like: Tensor) -> tuple[Tensor, Tensor]:
-    """ImageNet mean and standard deviation, each (3, 1, 1), on the device of ``like``."""
-    mean = torch.tensor(IMAGENET_MEAN, dtype=torch.float32, device=like.device)
-    std = torch.tensor(IMAGENET_STD, dtype=torch.float32, device=like.device)
+@lru_cache
+def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
+    """ImageNet mean and standard deviation, each (3, 1, 1); kept, since copying to a GPU waits for it."""
+    mean = torch.tensor(IMAGENET_MEAN, dtype=torch.float32, device=device)
+    std = torch.tensor(IMAGENET_STD, dtype=torch.float32, device=device)
     return mean[:, None, None], std[:, None, None]
 
 
@@ -76,7 +79,7 @@ def normalise(images: Tensor) -> Tensor:
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images of {images.dtype} came, torch.uint8 was expected: normalise only once")
-    mean, std = _constants(images)
+    mean, std = _constants(images.device)
     return images.to(torch.float32).div_(255).sub_(mean).div_(std)
 
 
@@ -89,5 +92,5 @@ def denormalise(images: Tensor) -> Tensor:
     Returns:
         (..., 3, H, W) uint8, rounded and clamped to 0..255.
     """
-    mean, std = _constants(images)
+    mean, std = _constants(images.device)
     return (images.to(torch.float32) * std + mean).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
