@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "hmseg"
-ENTRY_POINTS = {"train", "evaluate", "training", "evaluation", "cli"}
+ENTRY_POINTS = {"train", "evaluate", "training", "evaluation", "cli", "assembly"}
 
 
 def imports(path: Path) -> set[str]:
@@ -36,10 +36,10 @@ def test_only_entry_points_and_config_import_hydra() -> None:
 
 
 def test_only_module_callbacks_data_module_and_entry_points_import_lightning() -> None:
-    allowed = ENTRY_POINTS | {"module", "callbacks", "progress", "run_checkpoints"}
+    allowed = ENTRY_POINTS | {"module", "callbacks"}
     for path in modules("**/*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
-        if parts[0] not in allowed and parts[-1] not in {"datamodule", "loader"}:
+        if parts[0] not in allowed and parts[-1] != "datamodule":
             assert not any(
                 name.split(".")[0] in {"pytorch_lightning", "lightning"} for name in imports(path)
             ), path
