@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 
 from hmseg.backbones import Backbone
 from hmseg.data.datamodule import EpisodeDataModule
@@ -67,6 +68,10 @@ def build_trainer(
         "ignore", message=r"The number of training batches .* is smaller than the logging"
     )
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
+    if options["strategy"] == "ddp":
+        # The frozen backbone's buffers never change, and devices may have unequally many evaluation batches:
+        # sending the buffers around before each would hang there.
+        options["strategy"] = DDPStrategy(broadcast_buffers=False)
     return pl.Trainer(
         **options,
         callbacks=list((callbacks or {}).values()),
