@@ -8,9 +8,12 @@ from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from hmseg.config.composer import Composer, conf_dir
 from hmseg.config.runs import find_checkpoint, quoted
+from hmseg.config.schema import SCHEMAS
 from hmseg.errors import CheckpointError, ConfigError
 
 GROUPS = ("model", "masking", "backbone", "dataset")
@@ -84,6 +87,7 @@ def offer_checkpoint(path: Path, chosen: Iterable[str]) -> None:
     if isinstance(source, dict):  # options that both have stay one option
         shared = {key: f"${{..{key}}}" for key in source if source[key] == nodes["dataset"].get(key, _ABSENT)}
         nodes["dataset"] = {**nodes["dataset"], "source": {**source, **shared}}
+    nodes["dataset"] = _typed(path, nodes["dataset"])
     _offer(nodes, {key: config[key] for key in SCALARS if key in config})
 
 
@@ -114,7 +118,20 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _offer(nodes: dict[str, dict[str, Any]], scalars: dict[str, Any]) -> None:
+def _typed(path: Path, dataset: dict[str, Any]) -> Any:
+    """The data set's node under the schema of its name, where there is one: the options it has in training."""
+    kinds = {name: kind for group, name, kind in SCHEMAS if group == "dataset"}
+    kind = kinds.get(f"_{dataset.get('name')}")
+    if kind is None:
+        return dataset
+    try:
+        return OmegaConf.merge(OmegaConf.structured(kind), dataset)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: its dataset can't be used ({reason}); give dataset=…") from error
+
+
+def _offer(nodes: dict[str, Any], scalars: dict[str, Any]) -> None:
     store = ConfigStore.instance()
     store.store(name=_OPTION, node=scalars, provider="checkpoint")
     for group, node in nodes.items():
