@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = sorted(path for folder in args.folders for path in folder.glob(f"**/{args.pattern}"))
     if not paths:
         parser.error(f"no {args.pattern} below {', '.join(map(str, args.folders))}: have the runs ended?")
-    records = [json.loads(path.read_text()) for path in paths]
+    here = f"{Path.cwd()}/"  # a record may name files: below this folder they are named from it
+    records = [json.loads(path.read_text().replace(here, "")) for path in paths]
     text = report(args.title, records)
     write(args.out.with_suffix(".jsonl"), "".join(f"{json.dumps(record)}\n" for record in records))
     write(args.out.with_suffix(".md"), text)

@@ -324,6 +324,17 @@ def test_evaluation_lets_the_command_line_win(checkpoint: Path) -> None:
     assert evaluation(checkpoint, "dataset=pascal").dataset.image_size == 400
 
 
+def test_evaluation_knows_the_options_of_the_data_set_trained_on(tmp_path: Path) -> None:
+    config = OmegaConf.to_container(compose("dataset=pascal", "dataset.root=/voc"), resolve=True)
+    path = save(tmp_path / "best.ckpt", config)
+    assert evaluation(path).dataset.source.root == "/voc"
+    moved = evaluation(path, "dataset.root=/elsewhere").dataset
+    assert moved.source.root == "/elsewhere" and moved.source.splits == "/voc/splits"
+    config["dataset"]["image_size"] = "large"
+    with pytest.raises(CheckpointError, match="its dataset can't be used .*large"):
+        evaluation(save(tmp_path / "bad.ckpt", config))
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

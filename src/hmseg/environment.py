@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,11 @@ def describe() -> dict[str, Any]:
 
 
 def command() -> str:
-    """The command line, with the program as one would type it and not as the file that was found."""
-    program = Path(sys.argv[0])
-    ours = program.parent == Path(__file__).parent
-    name = f"python -m hmseg.{program.stem}" if ours else program.name
-    return f"{name} {shlex.join(sys.argv[1:])}".rstrip()
+    """The command line as it was typed (``sys.argv`` is what the entry points made of it)."""
+    words = sys.orig_argv[1:]
+    if "-m" in words:
+        return f"python {shlex.join(words[words.index('-m') :])}"
+    return shlex.join([Path(words[0]).name, *words[1:]]) if words else "python"
 
 
 def versions() -> dict[str, str]:
@@ -53,8 +54,12 @@ def hardware() -> dict[str, Any]:
     return {"cpu": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
+@cache
 def commit() -> str | None:
-    """Commit of the checkout that hmseg runs from, ``-dirty`` when changed; None when it is installed."""
+    """Commit of the checkout that hmseg runs from, ``-dirty`` when changed; None when it is installed.
+
+    Looked up once: ask at the start of a run, for a long one may outlive the state that it was started in.
+    """
     folder = Path(__file__).resolve().parent
     try:
         out = subprocess.run(

@@ -41,6 +41,7 @@ def run(cfg: DictConfig) -> float:
     Raises:
         HmsegError: a checkpoint or data that cannot be used.
     """
+    environment.commit()
     path = Path(cfg.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
     data = build_datamodule(cfg)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from hmseg import evaluation
+from hmseg import environment, evaluation
 from hmseg.assembly import (
     build_callbacks,
     build_datamodule,
@@ -32,6 +32,7 @@ def run(cfg: DictConfig) -> float | None:
     Raises:
         HmsegError: data, weights or a checkpoint that cannot be used.
     """
+    environment.commit()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_datamodule(cfg)
     module = build_module(cfg, data)

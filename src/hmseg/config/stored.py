@@ -119,7 +119,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _typed(path: Path, dataset: dict[str, Any]) -> Any:
-    """The data set's node under the schema of its name, where there is one: the options it has in training."""
+    """The data set's node under the schema of its name, where there is one, as in training."""
     kinds = {name: kind for group, name, kind in SCHEMAS if group == "dataset"}
     kind = kinds.get(f"_{dataset.get('name')}")
     if kind is None:
