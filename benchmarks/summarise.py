@@ -9,6 +9,7 @@ configuration, its baselines, and what the figures were made with).
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import statistics
 from collections import defaultdict
@@ -32,7 +33,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"no {args.pattern} below {', '.join(map(str, args.folders))}: have the runs ended?")
     here = f"{Path.cwd()}/"  # a record may name files: below this folder they are named from it
     records = [json.loads(path.read_text().replace(here, "")) for path in paths]
-    text = report(args.title, records)
+    curves = {
+        f"{name(record)}, seed {record['config']['seed']}": curve(path.parents[1])
+        for path, record in zip(paths, records, strict=True)
+    }
+    text = report(args.title, records, curves)
     write(args.out.with_suffix(".jsonl"), "".join(f"{json.dumps(record)}\n" for record in records))
     write(args.out.with_suffix(".md"), text)
     print(text)
@@ -46,7 +51,21 @@ def write(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def report(title: str, records: Sequence[Record]) -> str:
+def curve(run: Path) -> dict[int, float]:
+    """Validation mIoU by epoch (from 1), from the CSV logs of a run and of its resumptions.
+
+    A resumption logs the validation of the epoch that it starts in again: the last one counts.
+    """
+    found: dict[int, float] = {}
+    for path in sorted(run.glob("csv/version_*/metrics.csv"), key=lambda path: int(path.parent.name[8:])):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                if row.get("val/miou"):
+                    found[int(row["epoch"]) + 1] = float(row["val/miou"])
+    return found
+
+
+def report(title: str, records: Sequence[Record], curves: dict[str, dict[int, float]]) -> str:
     """A Markdown page."""
     runs: dict[str, list[Record]] = defaultdict(list)
     baselines: dict[str, list[Record]] = defaultdict(list)
@@ -58,7 +77,10 @@ def report(title: str, records: Sequence[Record]) -> str:
     lines = [f"# {title}", "", *table(runs), ""]
     if baselines:
         lines += ["Baselines on the same episodes:", "", *table(baselines), ""]
-    return "\n".join([*lines, *made_with(records)])
+    lines += ["Validation mIoU %, epoch by epoch (the best epoch is the one tested):", ""]
+    for label, epochs in curves.items():
+        lines.append(f"- {label}: {', '.join(f'{miou:.1f}' for _, miou in sorted(epochs.items()))}")
+    return "\n".join([*lines, "", *made_with(records)])
 
 
 def name(record: Record) -> str:

@@ -72,11 +72,16 @@ def test_summary_groups_by_configuration(tmp_path: Path, capsys: pytest.CaptureF
         (("Hybrid", 0, 20.0), ("Hybrid", 1, 24.0), ("Feature", 0, 9.0))
     ):
         write_json(tmp_path / f"runs/{number}/checkpoints/best.x.json", record(masking, seed, miou))
+        for version, rows in enumerate(("0,,1\n0,11.0,2\n1,12.0,4\n", "1,13.5,4\n")):
+            log = tmp_path / f"runs/{number}/csv/version_{version}/metrics.csv"
+            log.parent.mkdir(parents=True)
+            log.write_text(f"epoch,val/miou,step\n{rows}")
     main = runpy.run_path(str(SUMMARISE))["main"]
     main([str(tmp_path / "out/table"), str(tmp_path / "runs"), "--title", "Maskings"])
     text = (tmp_path / "out/table.md").read_text()
     assert "| HSNet, hybrid masking, mobilenet_v2, shapes fold 0, 1-shot | 22.0 ± 2.8 | 11.0 ± 1.4 |" in text
     assert "feature masking, mobilenet_v2, shapes fold 0, 1-shot | 9.0 | 4.5 | 50.0 | 0 |" in text
+    assert "shapes fold 0, 1-shot, seed 1: 11.0, 13.5\n" in text
     assert "everything foreground" in text and text in capsys.readouterr().out
     assert len((tmp_path / "out/table.jsonl").read_text().splitlines()) == 3
     with pytest.raises(SystemExit):
