@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from hmseg import environment
 from hmseg.assembly import build_datamodule, build_head, build_module, build_trainer
@@ -99,7 +100,10 @@ def baselines(
         "everything foreground": AllForeground(),
     }
     log.info("scoring the baselines on %d episodes", len(data.test_specs))
-    return score(rows, data.whole_test(), data.classes, device)
+    shown = tqdm(
+        data.whole_test(), desc="baselines", unit="batch", leave=False, disable=None
+    )  # on a terminal
+    return score(rows, shown, data.classes, device)
 
 
 def describe_episodes(data: EpisodeDataModule) -> str:
