@@ -226,8 +226,8 @@ def test_bad_data_is_one_line(voc: Path, tmp_path: Path, damage: Any, message: s
 
 
 def test_a_missing_root_and_missing_weights_are_one_line(tmp_path: Path) -> None:
-    for words in (("dataset=pascal", "dataset.root=nowhere"), ("backbone.weights=nowhere.pth",)):
-        done = call("train", *TINY, *words, folder=tmp_path)
+    for words in (("dataset=pascal", "dataset.root=nowhere"), (*TINY, "backbone.weights=nowhere.pth")):
+        done = call("train", *words, folder=tmp_path)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert "nowhere" in next(line for line in done.stderr.splitlines() if line.startswith("error: "))
 
