@@ -46,7 +46,7 @@ def test_resize_mask_is_bilinear_with_aligned_corners() -> None:
 
 def test_hybrid_takes_each_element_from_the_right_side(episode: tuple[torch.Tensor, ...]) -> None:
     plain, masked, mask = episode
-    got = build_masking("hybrid").apply({"plain": plain, "masked": masked}, mask)
+    got = build_masking("hybrid").apply({"plain": plain, "masked": masked}, mask, level=3)
     for n in range(2):
         small = slow_resize(mask[n].numpy().astype(float), (4, 3))
         for c in range(5):
@@ -61,13 +61,13 @@ def test_hybrid_keeps_no_negative_activation_of_the_plain_image() -> None:
     plain = torch.full((1, 1, 2, 2), -3.0)
     masked = torch.full((1, 1, 2, 2), -7.0)
     everything = torch.ones(1, 8, 8, dtype=torch.bool)
-    assert torch.equal(build_masking("hybrid").apply({"plain": plain, "masked": masked}, everything), masked)
+    assert torch.equal(build_masking("hybrid").apply({"plain": plain, "masked": masked}, everything, level=3), masked)
 
 
 def test_hybrid_does_not_mask_again_outside() -> None:
     plain, masked = torch.ones(1, 1, 2, 2), torch.full((1, 1, 2, 2), 9.0)
     nothing = torch.zeros(1, 8, 8, dtype=torch.bool)
-    assert torch.equal(build_masking("hybrid").apply({"plain": plain, "masked": masked}, nothing), masked)
+    assert torch.equal(build_masking("hybrid").apply({"plain": plain, "masked": masked}, nothing, level=3), masked)
 
 
 def test_input_mask_leaves_the_mean_colour() -> None:
@@ -86,7 +86,7 @@ def test_strategies_use_only_their_variants_and_change_nothing(
     before = plain.clone(), masked.clone(), mask.clone()
     strategy = build_masking(name)
     features = {"plain": plain, "masked": masked}
-    got = strategy.apply({variant: features[variant] for variant in strategy.variants}, mask)
+    got = strategy.apply({variant: features[variant] for variant in strategy.variants}, mask, level=3)
     assert got.shape == plain.shape
     for tensor, copy in zip(episode, before, strict=True):
         assert torch.equal(tensor, copy)
@@ -94,8 +94,8 @@ def test_strategies_use_only_their_variants_and_change_nothing(
 
 def test_none_and_input_pass_features_through(episode: tuple[torch.Tensor, ...]) -> None:
     plain, masked, mask = episode
-    assert torch.equal(build_masking("none").apply({"plain": plain}, mask), plain)
-    assert torch.equal(build_masking("input").apply({"masked": masked}, mask), masked)
+    assert torch.equal(build_masking("none").apply({"plain": plain}, mask, level=3), plain)
+    assert torch.equal(build_masking("input").apply({"masked": masked}, mask, level=3), masked)
 
 
 def test_boolean_and_number_masks_agree(episode: tuple[torch.Tensor, ...]) -> None:

@@ -96,13 +96,24 @@ class Masking(ABC):
 
     variants: ClassVar[tuple[Variant, ...]]
 
+    def views(self, images: Tensor, mask: Tensor) -> dict[Variant, Tensor]:
+        """The support images that must pass the backbone, by the names in ``variants``.
+
+        Args:
+            images: (N, 3, H, W) normalised images.
+            mask: (N, H, W) float, 0 or 1.
+        """
+        make = {"plain": lambda: images, "masked": lambda: input_mask(images, mask)}
+        return {variant: make[variant]() for variant in self.variants}
+
     @abstractmethod
-    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor) -> Tensor:
+    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor, level: int) -> Tensor:
         """Masked support features of one backbone map.
 
         Args:
             features: for each of ``variants``, (N, C, h, w).
             mask: (N, H, W) at image size.
+            level: pyramid level of the map, 1 to 4.
 
         Returns:
             (N, C, h, w). May be one of the given tensors itself, never changed in place.
@@ -117,7 +128,7 @@ class NoMasking(Masking):
 
     variants = ("plain",)
 
-    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor) -> Tensor:
+    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor, level: int) -> Tensor:
         """The plain features."""
         return features["plain"]
 
@@ -127,7 +138,7 @@ class FeatureMasking(Masking):
 
     variants = ("plain",)
 
-    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor) -> Tensor:
+    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor, level: int) -> Tensor:
         """The plain features, :func:`feature_mask`-ed."""
         return feature_mask(features["plain"], mask)
 
@@ -137,7 +148,7 @@ class InputMasking(Masking):
 
     variants = ("masked",)
 
-    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor) -> Tensor:
+    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor, level: int) -> Tensor:
         """The masked image's features."""
         return features["masked"]
 
@@ -147,7 +158,7 @@ class HybridMasking(Masking):
 
     variants = ("plain", "masked")
 
-    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor) -> Tensor:
+    def apply(self, features: Mapping[Variant, Tensor], mask: Tensor, level: int) -> Tensor:
         """:func:`hybrid_mask` of the plain features under the mask and the masked image's features."""
         return hybrid_mask(feature_mask(features["plain"], mask), features["masked"])
 

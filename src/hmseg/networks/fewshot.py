@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hmseg.backbones import Backbone, FeatureInfo
-from hmseg.masking import Masking, Variant, input_mask
+from hmseg.masking import Masking, Variant
 from hmseg.networks.layers import resize
 
 Levels = Mapping[int, Sequence[Tensor]]
@@ -24,9 +24,23 @@ class Head(nn.Module, ABC):
 
     Attributes:
         levels: the pyramid levels that it takes, deepest first.
+        query_only: those of them whose support maps it never looks at; they are not made.
     """
 
     levels: tuple[int, ...]
+    query_only: frozenset[int] = frozenset()
+
+    def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
+        """What the published model does to a support map before it is masked: nothing, by default.
+
+        Called for each of the masking's variants.
+
+        Args:
+            support: (B * K, C, h, w).
+            level: its pyramid level.
+            masking: the strategy that comes next.
+        """
+        return support
 
     @abstractmethod
     def forward(self, query: Levels, support: Levels, support_masks: Tensor) -> Tensor:
@@ -130,15 +144,21 @@ class FewShotNetwork(nn.Module):
             supports: (N, 3, H', W').
             masks: (N, H', W') float.
         """
-        make = {"plain": lambda: supports, "masked": lambda: input_mask(supports, masks)}
-        variants = {variant: make[variant]() for variant in self.masking.variants}
-        query_maps, *variant_maps = self._pyramids([query, *variants.values()])
-        by_variant: dict[Variant, list[Tensor]] = dict(zip(variants, variant_maps, strict=True))
-        support_maps = []
-        for index in range(len(query_maps)):
-            features = {variant: maps[index] for variant, maps in by_variant.items()}
-            support_maps.append(self.masking.apply(features, masks))
-        return self._by_level(query_maps), self._by_level(support_maps)
+        views = self.masking.views(supports, masks)
+        query_maps, *view_maps = self._pyramids([query, *views.values()])
+        by_variant: dict[Variant, list[Tensor]] = dict(zip(views, view_maps, strict=True))
+        support_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
+        for index, level in enumerate(self._map_levels()):
+            if level not in self.head.query_only:
+                features = {variant: maps[index] for variant, maps in by_variant.items()}
+                support_levels[level].append(self._masked(features, masks, level))
+        return self._by_level(query_maps), support_levels
+
+    def _masked(self, features: Mapping[Variant, Tensor], masks: Tensor, level: int) -> Tensor:
+        prepared = {
+            variant: self.head.before_masking(each, level, self.masking) for variant, each in features.items()
+        }
+        return self.masking.apply(prepared, masks, level)
 
     def _pyramids(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         """The head's maps for each of several image batches, sharing backbone passes where sizes agree."""
@@ -165,10 +185,13 @@ class FewShotNetwork(nn.Module):
 
     def _by_level(self, maps: Sequence[Tensor]) -> dict[int, list[Tensor]]:
         grouped: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
-        taken = [info for info in self.backbone.feature_info if info.level in grouped]
-        for info, level_map in zip(taken, maps, strict=True):
-            grouped[info.level].append(level_map)
+        for level, level_map in zip(self._map_levels(), maps, strict=True):
+            grouped[level].append(level_map)
         return grouped
+
+    def _map_levels(self) -> list[int]:
+        """The level of each map that the head takes, in forward order."""
+        return [info.level for info in self.backbone.feature_info if info.level in self.head.levels]
 
 
 def maps_per_level(features: Sequence[FeatureInfo], levels: Sequence[int]) -> list[int]:
