@@ -42,7 +42,7 @@ def state_dict(network: FewShotNetwork, salt: int = 0) -> dict[str, Tensor]:
     return {
         name: weight(name, tuple(value.shape), salt)
         for name, value in export_published(network).items()
-        if value.is_floating_point()
+        if value.is_floating_point() and not name.endswith("attn_mask")
     }
 
 

@@ -1,7 +1,8 @@
 """Few-shot networks: backbone + masking + head."""
 
+from hmseg.networks.asnet import ASNetHead
 from hmseg.networks.build import HEADS, build_network
 from hmseg.networks.fewshot import FewShotNetwork, Head, vote
 from hmseg.networks.hsnet import HSNetHead
 
-__all__ = ["HEADS", "FewShotNetwork", "HSNetHead", "Head", "build_network", "vote"]
+__all__ = ["HEADS", "ASNetHead", "FewShotNetwork", "HSNetHead", "Head", "build_network", "vote"]

@@ -7,10 +7,12 @@ from typing import Any
 from hmseg.backbones import build_backbone
 from hmseg.errors import ConfigError, unknown
 from hmseg.masking import build_masking
+from hmseg.networks.asnet import ASNetHead
 from hmseg.networks.fewshot import PASS_PIXELS, FewShotNetwork, Head
 from hmseg.networks.hsnet import HSNetHead
+from hmseg.networks.vat import VATHead
 
-HEADS: dict[str, type[Head]] = {"hsnet": HSNetHead}
+HEADS: dict[str, type[Head]] = {"hsnet": HSNetHead, "asnet": ASNetHead, "vat": VATHead}
 
 
 def build_network(
@@ -25,7 +27,7 @@ def build_network(
     """A few-shot network, in eval mode.
 
     Args:
-        model: head, ``hsnet``.
+        model: head, ``hsnet``, ``asnet`` or ``vat``.
         masking: ``none``, ``feature``, ``input`` or ``hybrid``.
         backbone: see :func:`hmseg.backbones.build_backbone`.
         weights: of the backbone: ``random``, ``imagenet``, ``bundled`` or a file. The head starts untrained.

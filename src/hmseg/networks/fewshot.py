@@ -25,10 +25,12 @@ class Head(nn.Module, ABC):
     Attributes:
         levels: the pyramid levels that it takes, deepest first.
         query_only: those of them whose support maps it never looks at; they are not made.
+        published_prefix: what its parameters' names begin with in published checkpoints.
     """
 
     levels: tuple[int, ...]
     query_only: frozenset[int] = frozenset()
+    published_prefix: str = "hpn_learner."
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
         """What the published model does to a support map before it is masked: nothing, by default.
