@@ -42,7 +42,8 @@ class Backbone(nn.Module, ABC):
     Attributes:
         features: what :meth:`forward` returns, map by map. Level 1 holds only the last map of its stage.
         classifier_prefixes: keys of published weight files that the features don't need.
-        weights_origin: where the weights came from: ``random``, ``bundled``, ``imagenet`` or ``file``.
+        weights_origin: where the weights came from: ``random``, ``bundled``, ``imagenet``, ``file`` or
+            ``checkpoint`` (a published one, which brought its own).
     """
 
     feature_info: tuple[FeatureInfo, ...]
@@ -178,8 +179,8 @@ def build_backbone(name: str, weights: str = "random") -> Backbone:
     """A frozen backbone with its weights.
 
     Args:
-        name: ``vgg16``, ``resnet50``, ``resnet101``, ``resnet50_caffe`` (ResNet-50 v1, Caffe strides) or
-            ``mobilenet_v2``.
+        name: ``vgg16``, ``resnet50``, ``resnet101``, ``resnet50_caffe`` (ResNet-50 v1, Caffe strides),
+            ``mobilenet_v2``, or ``timm/NAME`` (:func:`hmseg.backbones_timm.build_timm_backbone`).
         weights: ``random``; ``imagenet`` (torchvision's IMAGENET1K_V1, through its download cache);
             ``bundled`` (inside the package, MobileNetV2 only); or the path of a state-dict file.
 
@@ -194,8 +195,12 @@ def build_backbone(name: str, weights: str = "random") -> Backbone:
         >>> backbone.feature_info[-1]
         FeatureInfo(level=4, channels=320, stride=32)
     """
+    if name.startswith("timm/"):
+        from hmseg.backbones_timm import build_timm_backbone  # it builds on this module
+
+        return build_timm_backbone(name.removeprefix("timm/"), weights)
     if name not in BACKBONES:
-        raise ConfigError(unknown("backbone", name, BACKBONES))
+        raise ConfigError(unknown("backbone", name, [*BACKBONES, "timm/NAME"]))
     backbone = BACKBONES[name]()
     backbone.weights_origin = load_weights(backbone, name, weights, backbone.classifier_prefixes)
     return backbone
