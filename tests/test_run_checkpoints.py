@@ -127,7 +127,7 @@ def test_checkpoint_of_another_backbone_is_refused(tmp_path: Path) -> None:
 
 def test_checkpoint_with_a_random_backbone_does_not_fit_a_known_one(tmp_path: Path) -> None:
     _, path = trained(tmp_path, network=tiny_network(origin="random"))
-    with pytest.raises(CheckpointError, match="holds its own random backbone, but this network's are 'file'"):
+    with pytest.raises(CheckpointError, match="holds its own backbone, but this network's are 'file'"):
         tiny_module().restore(read_checkpoint(path))
 
 

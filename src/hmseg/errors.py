@@ -40,3 +40,13 @@ def unknown(kind: str, name: object, options: Iterable[object]) -> str:
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f": did you mean '{close[0]}'?" if close else "."
     return f"unknown {kind} '{name}'{hint} (known: {', '.join(known)})"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, its type where it has none.
+
+    Example:
+        >>> first_line(EOFError()), first_line(ValueError("bad header\\nat byte 3"))
+        ('EOFError', 'bad header')
+    """
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 
 import hmseg
-from hmseg.errors import CheckpointError, ConfigError
+from hmseg.errors import CheckpointError, ConfigError, first_line
+from hmseg.state_dicts import listed, misfits
+from hmseg.weights import KEPT
 
 FORMAT = 1
 """Version of the ``hmseg`` entry; a reader refuses a higher one."""
@@ -75,11 +77,11 @@ def pack(checkpoint: MutableMapping[str, Any], origin: str, backbone: str, confi
 
     Args:
         checkpoint: Lightning's dictionary, changed in place as its hook wants it.
-        origin: where the backbone's weights came from; only ``random`` ones are stored.
+        origin: where the backbone's weights came from; those of ``hmseg.weights.KEPT`` are stored.
         backbone: fingerprint of the backbone.
         config: the run's configuration, plain data.
     """
-    if origin != "random":
+    if origin not in KEPT:
         state: Mapping[str, Tensor] = checkpoint["state_dict"]
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith(BACKBONE)}
     checkpoint["hmseg"] = {
@@ -112,8 +114,8 @@ def unpack(
     """
     about, state = entry(checkpoint), dict(checkpoint["state_dict"])
     stored = any(name.startswith(BACKBONE) for name in state)
-    if stored != (origin == "random"):
-        holds = "holds its own random backbone" if stored else "does not hold its backbone"
+    if stored != (origin in KEPT):
+        holds = "holds its own backbone" if stored else "does not hold its backbone"
         raise CheckpointError(
             f"the checkpoint was trained on backbone weights '{about['backbone_weights']}' and {holds}, but "
             f"this network's are '{origin}': build the network with the checkpoint's backbone and weights"
@@ -131,18 +133,21 @@ def unpack(
 
 
 def _check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    problems = [f"{name} is missing" for name in own if name not in state]
-    for name, value in state.items():
-        if name not in own:
-            problems.append(f"{name} is unexpected")
-        elif value.shape != own[name].shape:
-            problems.append(f"{name} is {tuple(value.shape)} instead of {tuple(own[name].shape)}")
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+    if problems := misfits(own, state, finite=False):
         raise CheckpointError(
-            f"the checkpoint is of another model: {'; '.join(problems[:3])}{more}; "
+            f"the checkpoint is of another model: {listed(problems)}; "
             "build the network with the model and backbone of its configuration"
         )
+
+
+def provenance(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a checkpoint's weights come from, for records: ``origin`` is ``trained`` or ``imported``.
+
+    Then ``imported`` holds what ``hmseg.conversion`` noted: the published file's name and SHA-256, and how
+    its backbone compared with the known weights.
+    """
+    imported = entry(checkpoint).get("imported")
+    return {"origin": "trained"} if imported is None else {"origin": "imported", "imported": imported}
 
 
 def entry(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,10 +188,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"'{path}' cannot be read as a checkpoint ({reason}): it may be truncated or hold more than "
-            "tensors and plain data"
+            f"'{path}' cannot be read as a checkpoint ({first_line(error)}): it may be truncated or hold "
+            "more than tensors and plain data"
         ) from error
     try:
         entry(checkpoint if isinstance(checkpoint, dict) else {})

@@ -12,7 +12,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from hmseg.errors import WeightsError
+from hmseg.errors import WeightsError, first_line
+from hmseg.state_dicts import listed, misfits
 
 # Always IMAGENET1K_V1, never DEFAULT: the published numbers were made with V1.
 IMAGENET: Mapping[str, torchvision.models.WeightsEnum] = {
@@ -22,6 +23,8 @@ IMAGENET: Mapping[str, torchvision.models.WeightsEnum] = {
     "mobilenet_v2": torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1,
 }
 BUNDLED: Mapping[str, str] = {"mobilenet_v2": "mobilenet_v2_features.pt"}
+KEPT = ("random", "checkpoint")
+"""Weights that can't be had again from their name, so that a run's checkpoint keeps them."""
 
 
 def load_weights(net: nn.Module, name: str, weights: str, unused: tuple[str, ...] = ()) -> str:
@@ -30,16 +33,17 @@ def load_weights(net: nn.Module, name: str, weights: str, unused: tuple[str, ...
     Args:
         net: the backbone, changed in place.
         name: its name, which says what ``imagenet`` and ``bundled`` mean.
-        weights: ``random`` (leave it as it is), ``imagenet``, ``bundled`` or a file.
+        weights: ``random`` (leave it as it is), ``checkpoint`` (the same: a checkpoint with a backbone of its
+            own is loaded next), ``imagenet``, ``bundled`` or a file.
         unused: prefixes of keys that the features don't need (a classifier): absent or present, no matter.
 
     Returns:
-        The origin: ``random``, ``imagenet``, ``bundled`` or ``file``.
+        The origin: ``random``, ``checkpoint``, ``imagenet``, ``bundled`` or ``file``.
 
     Raises:
         WeightsError: they can't be fetched, found or loaded, or belong to another network.
     """
-    if weights == "random":
+    if weights in KEPT:
         return weights
     if weights == "imagenet":
         state, label, origin = _download(name), f"ImageNet weights of {name}", weights
@@ -63,14 +67,41 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"'{path}' can't be read as PyTorch weights ({reason}): it may be truncated or hold more than "
-            "tensors; fetch it again"
+            f"'{path}' can't be read as PyTorch weights ({first_line(error)}): it may be truncated or hold "
+            "more than tensors; fetch it again"
         ) from error
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"'{path}' holds no state dict (tensors by name); give a file saved from one")
     return state
+
+
+def at_hand(name: str, weights: str) -> dict[str, Tensor] | None:
+    """The state dict that these weights mean, a classifier's entries included, where no download is needed.
+
+    Args:
+        name: of the backbone.
+        weights: as for :func:`load_weights`.
+
+    Returns:
+        None for ``random`` and ``checkpoint``, and for ``imagenet`` while torch's cache doesn't hold them.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    if weights in KEPT:
+        return None
+    if weights == "imagenet":
+        path = cached(name)
+        return read_state_dict(path) if path is not None and path.is_file() else None
+    return _bundled(name) if weights == "bundled" else read_state_dict(Path(weights).expanduser())
+
+
+def cached(name: str) -> Path | None:
+    """Where torch's cache holds the ImageNet weights of a backbone once they are downloaded; None: never."""
+    if name not in IMAGENET:
+        return None
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(IMAGENET[name].url).name
 
 
 def _download(name: str) -> dict[str, Tensor]:
@@ -106,14 +137,7 @@ def _load_strictly(
     """Every key that the features need, of its shape and finite; nothing else but a classifier's."""
     own = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
     given = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-    problems = [f"{key} is missing" for key in own if key not in given]
-    problems += [f"{key} is unexpected" for key in given if key not in own and not key.startswith(unused)]
-    for key in own.keys() & given.keys():
-        if own[key].shape != given[key].shape:
-            problems.append(f"{key} is {tuple(given[key].shape)} instead of {tuple(own[key].shape)}")
-        elif not given[key].isfinite().all():
-            problems.append(f"{key} holds NaN or infinity")
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise WeightsError(f"{label} do not fit backbone {name}: {'; '.join(problems[:3])}{more}")
+    relevant = {key: value for key, value in given.items() if key in own or not key.startswith(unused)}
+    if problems := misfits(own, relevant):
+        raise WeightsError(f"{label} do not fit backbone {name}: {listed(problems)}")
     net.load_state_dict({key: given[key] for key in own}, strict=False)  # buffers aside, all checked above
