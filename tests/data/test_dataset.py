@@ -14,7 +14,7 @@ from hmseg.data.pascal import PascalSource
 from hmseg.data.protocols import episodes
 from hmseg.data.source import Source
 from hmseg.data.transforms import resize_image, resize_mask
-from hmseg.errors import DataError
+from hmseg.errors import ConfigError, DataError
 
 SPEC = EpisodeSpec(1, "val1_0", ("val1_1", "val1_2"))  # 8x12, supports 9x11 and 10x10
 
@@ -51,6 +51,35 @@ def test_small_object_may_vanish_from_the_resized_support(fake_source: Source) -
 
     episode = EpisodeDataset(Tiny(), (2, 2))[0, SPEC]
     assert not episode.support_masks.any() and not episode.query_mask.any()
+
+
+def test_opencv_resizes_images_and_leaves_masks_as_they_are(fake_source: Source) -> None:
+    pil, opencv = EpisodeDataset(fake_source, (6, 7)), EpisodeDataset(fake_source, (6, 7), resize="opencv")
+    query = fake_source.read("val1_0", 1)
+    assert torch.equal(opencv[0, SPEC].query_image, resize_image(query.image, (6, 7), "opencv"))
+    assert torch.equal(opencv[0, SPEC].support_masks, pil[0, SPEC].support_masks)
+    assert torch.equal(opencv[0, SPEC].query_mask, pil[0, SPEC].query_mask)
+
+
+def test_an_image_named_twice_is_read_once(fake_source: Source) -> None:
+    class Counting(type(fake_source)):  # type: ignore[misc]
+        names: list[str] = []
+
+        def read(self, name: str, class_id: int) -> Sample:
+            self.names.append(name)
+            return super().read(name, class_id)
+
+    spec = EpisodeSpec(1, "val1_0", ("val1_1", "val1_2", "val1_1"))
+    episode = EpisodeDataset(Counting(), (6, 7))[0, spec]
+    assert Counting.names == ["val1_0", "val1_1", "val1_2"]
+    assert torch.equal(episode.support_images[0], episode.support_images[2])
+
+
+def test_options_that_cannot_be_met_are_refused(fake_source: Source, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown resize 'pill': did you mean 'pil'"):
+        EpisodeDataset(fake_source, (6, 7), resize="pill")
+    with pytest.raises(ConfigError, match="a cache of resized images came with an augmentation"):
+        EpisodeDataset(fake_source, (6, 7), augment=lambda image, **_: image, cache=tmp_path)
 
 
 def test_unreadable_file_is_the_sources_error(fake_source: Source) -> None:
