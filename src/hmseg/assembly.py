@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,6 +16,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from hmseg.backbones import Backbone
 from hmseg.data.datamodule import EpisodeDataModule
+from hmseg.data.manifest import read_manifest
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
 
@@ -46,6 +48,7 @@ def build_datamodule(cfg: DictConfig) -> EpisodeDataModule:
         size=cfg.dataset.image_size,
         shot=cfg.shot,
         seed=cfg.seed,
+        manifest=read_manifest(Path(cfg.episodes).expanduser()) if cfg.get("episodes") else None,
         **OmegaConf.to_container(cfg.loader, resolve=True),  # type: ignore[arg-type]
     )
 
@@ -54,7 +57,14 @@ def build_module(cfg: DictConfig, data: EpisodeDataModule) -> SegmentationModule
     """The Lightning module of training (with an optimizer) or evaluation (without)."""
     optimizer = instantiate(cfg.optimizer) if "optimizer" in cfg else None
     return SegmentationModule(
-        build_network(cfg), optimizer, data.classes, plain_config(cfg), original_size=cfg.loader.original_size
+        build_network(cfg),
+        optimizer,
+        data.classes,
+        plain_config(cfg),
+        original_size=cfg.loader.original_size,
+        test_classes=data.test_classes,
+        test_lists=data.test_lists,
+        void_in_loss=cfg.get("void_in_loss", "background"),
     )
 
 

@@ -14,13 +14,16 @@ from torch.optim import Optimizer
 
 from hmseg.data.episode import Episode
 from hmseg.data.transforms import normalise
-from hmseg.errors import ConfigError, HmsegError
+from hmseg.errors import ConfigError, HmsegError, unknown
 from hmseg.functional import foreground_iou, resize_and_vote, segmentation_loss
 from hmseg.metrics import FewShotIoU, Scores, small_objects
+from hmseg.metrics_by_seed import IoUBySeed
 from hmseg.networks import FewShotNetwork, vote
 from hmseg.run_checkpoints import fingerprint, pack, plain, unpack
+from hmseg.weights import KEPT
 
 OptimizerFactory = Callable[[Iterable[Parameter]], Optimizer]
+VOID_IN_LOSS = ("background", "ignore")
 
 
 class SegmentationModule(pl.LightningModule):
@@ -33,16 +36,21 @@ class SegmentationModule(pl.LightningModule):
     Args:
         network: backbone, masking and head.
         optimizer: makes the optimiser from the learnable parameters; None where nothing is trained.
-        classes: class ids that validation and test score.
+        classes: class ids that validation scores, and the test too unless it has others.
         config: the run's configuration as plain data, kept in each checkpoint.
         original_size: evaluate each query at its own size, which the batch's query masks must then have.
+        test_classes: class ids that the test scores; None: ``classes``.
+        test_lists: how many lists of episodes, each of its own seed, the test has, and how long each is:
+            they are then scored one by one, too. None for one list.
+        void_in_loss: void pixels in training are ``background``, as published, or left out (``ignore``).
 
     Attributes:
         scores: of the last complete validation or test; None before.
         small_scores: of its episodes with a small query object (below 2 % of the image).
+        scores_by_seed: of each list of the last complete test, where there were several; else empty.
 
     Raises:
-        ConfigError: the configuration is not plain data.
+        ConfigError: the configuration is not plain data, or an unknown ``void_in_loss``.
     """
 
     def __init__(
@@ -52,12 +60,23 @@ class SegmentationModule(pl.LightningModule):
         classes: Sequence[int],
         config: Mapping[str, Any] | None = None,
         original_size: bool = False,
+        test_classes: Sequence[int] | None = None,
+        test_lists: tuple[int, int] | None = None,
+        void_in_loss: str = "background",
     ) -> None:
         super().__init__()
+        if void_in_loss not in VOID_IN_LOSS:
+            raise ConfigError(unknown("void_in_loss", void_in_loss, VOID_IN_LOSS))
         self.network = network
         self.config = plain(config)
         self.original_size = original_size
+        self.void_in_loss = void_in_loss
+        tested = classes if test_classes is None else test_classes
         self.iou, self.small_iou = FewShotIoU(classes), FewShotIoU(classes)
+        self.test_iou, self.small_test_iou = FewShotIoU(tested), FewShotIoU(tested)
+        self.iou_by_seed = None if test_lists is None else IoUBySeed(tested, *test_lists)
+        self.scores_by_seed: tuple[Scores, ...] = ()
+        self._stage = "val"  # the evaluation going on
         self.scores: Scores | None = None
         self.small_scores: Scores | None = None
         self._optimizer_factory = optimizer
@@ -87,9 +106,10 @@ class SegmentationModule(pl.LightningModule):
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def training_step(self, batch: Episode, batch_idx: int) -> Tensor:
-        """Loss of a batch of episodes, void counted as background."""
+        """Loss of a batch of episodes."""
         logits = self._logits(batch)
-        loss = segmentation_loss(logits, batch.query_mask)
+        void = batch.query_void if self.void_in_loss == "ignore" else None
+        loss = segmentation_loss(logits, batch.query_mask, void)
         self._losses = loss.detach() if self._losses is None else self._losses + loss.detach()
         values = {"loss": loss.detach(), "iou": foreground_iou(vote(logits.detach()), batch.query_mask)}
         # Apart, because Lightning would otherwise synchronise the devices at each step for the epoch's mean.
@@ -124,6 +144,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Starts the sums again."""
+        self._stage = "val"
         self.iou.reset()
         self.small_iou.reset()
 
@@ -137,7 +158,11 @@ class SegmentationModule(pl.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Starts the sums again."""
-        self.on_validation_epoch_start()
+        self._stage = "test"
+        self.test_iou.reset()
+        self.small_test_iou.reset()
+        if self.iou_by_seed is not None:
+            self.iou_by_seed.reset()
 
     def test_step(self, batch: Episode, batch_idx: int) -> None:
         """Adds a batch to the scores."""
@@ -149,7 +174,8 @@ class SegmentationModule(pl.LightningModule):
 
     def running_scores(self) -> Scores | None:
         """Scores of what this device has seen of the evaluation going on; waits for the device."""
-        return self.iou.local() if self.iou.update_called else None
+        metric, _ = self._metrics(self._stage)
+        return metric.local() if metric.update_called else None
 
     def _score(self, batch: Episode, stage: str) -> None:
         mask, void, logits = batch.query_mask, batch.query_void, self._logits(batch)
@@ -161,11 +187,21 @@ class SegmentationModule(pl.LightningModule):
             size = len(batch.query_image)
             self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
             prediction = vote(logits)
-        self.iou.update(prediction, mask, void, batch.class_id)
-        self.small_iou.update(prediction, mask, void, batch.class_id, include=small_objects(mask, void))
+        overall, few = self._metrics(stage)
+        overall.update(prediction, mask, void, batch.class_id)
+        few.update(prediction, mask, void, batch.class_id, include=small_objects(mask, void))
+        if stage == "test" and self.iou_by_seed is not None:
+            self.iou_by_seed.update_at(batch.index, prediction, mask, void, batch.class_id)
+
+    def _metrics(self, stage: str) -> tuple[FewShotIoU, FewShotIoU]:
+        """Of all episodes, and of those with a small query object."""
+        return (self.iou, self.small_iou) if stage == "val" else (self.test_iou, self.small_test_iou)
 
     def _log_scores(self, stage: str) -> None:
-        self.scores, self.small_scores = self.iou.compute(), self.small_iou.compute()
+        overall, few = self._metrics(stage)
+        self.scores, self.small_scores = overall.compute(), few.compute()
+        if stage == "test" and self.iou_by_seed is not None:
+            self.scores_by_seed = self.iou_by_seed.compute()
         values = {
             f"{stage}/miou": self.scores.miou,
             f"{stage}/fb_iou": self.scores.fb_iou,
@@ -196,7 +232,7 @@ class SegmentationModule(pl.LightningModule):
         """Puts the backbone back; CheckpointError when the checkpoint is of another model or backbone."""
         origin = self.network.backbone.weights_origin
         unpack(checkpoint, self.state_dict(), origin, self.backbone_fingerprint)
-        if origin == "random":  # the checkpoint brings its own
+        if origin in KEPT:  # the checkpoint brings its own
             self._fingerprint = None
 
     def restore(self, checkpoint: Mapping[str, Any]) -> None:

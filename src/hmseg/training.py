@@ -19,6 +19,7 @@ from hmseg.assembly import (
     plain_config,
 )
 from hmseg.data.datamodule import EpisodeDataModule
+from hmseg.data.source import class_names_of
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
@@ -72,8 +73,9 @@ def announce(cfg: DictConfig, data: EpisodeDataModule, module: SegmentationModul
         data.source.name,
         cfg.fold,
         len(data.train_listing.pairs),
-        ", ".join(data.source.class_names[each] for each in data.classes),
+        evaluation.name_classes(data.source, "val", data.classes),
     )
+    log.info(evaluation.describe_lists(data.source))
 
 
 def write_config(cfg: DictConfig) -> None:
@@ -109,7 +111,8 @@ def test_best(
     if not trainer.is_global_zero:
         return
     what = path.name if path else "the network after training"
-    print_classes(f"{what}: {evaluation.describe_episodes(data)}", scores[0], data.source.class_names)
+    names = class_names_of(data.source, "test")
+    print_classes(f"{what}: {evaluation.describe_episodes(data)}", scores[0], names)
     rows = {"trained network": scores}
     if cfg.baselines and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         rows |= evaluation.baselines(cfg, data, module, trainer.strategy.root_device)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmseg.data.episode import Sample
-from hmseg.data.source import Listing, Split
+from hmseg.data.source import Listing, Lists, Split, check_fold
 from hmseg.errors import DataError
 
 
@@ -16,17 +16,20 @@ class FakeSource:
     name = "fake"
     class_names: tuple[str, ...] = tuple(f"class{number}" for number in range(8))
     folds = 4
+    lists: Lists = "own"
 
-    def fold_classes(self, fold: int) -> tuple[int, ...]:
-        if fold not in range(4):
-            raise DataError(f"fold {fold} does not exist: fake has folds 0 to 3")
-        return (2 * fold, 2 * fold + 1)
+    def classes(self, split: Split, fold: int | None) -> tuple[int, ...]:
+        fold = check_fold("fake", 4, fold)
+        held_out = (2 * fold, 2 * fold + 1)
+        return held_out if split != "train" else tuple(c for c in range(8) if c not in held_out)
 
-    def listing(self, split: Split, fold: int) -> Listing:
-        held_out = self.fold_classes(fold)
-        classes = held_out if split == "val" else tuple(c for c in range(8) if c not in held_out)
-        count = 3 if split == "val" else 5
-        return Listing(tuple((f"{split}{c}_{number}", c) for c in classes for number in range(count)))
+    def listing(self, split: Split, fold: int | None) -> Listing:
+        kind, count = ("train", 5) if split == "train" else ("val", 3)
+        classes = self.classes(split, fold)
+        return Listing(tuple((f"{kind}{c}_{number}", c) for c in classes for number in range(count)))
+
+    def has(self, name: str) -> bool:
+        return name.startswith(("train", "val"))
 
     def read(self, name: str, class_id: int) -> Sample:
         if name.endswith("damaged"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +15,13 @@ from pytorch_lightning.trainer.states import TrainerState
 
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.episode import Episode
+from hmseg.data.fss import FssSource
+from hmseg.data.manifest import Manifest
 from hmseg.data.pascal import PascalSource
 from hmseg.data.protocols import digest, episodes
 from hmseg.data.source import Source
 from hmseg.errors import CheckpointError, ConfigError, DataError
+from standin import IMAGES, fss_root
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -43,7 +47,7 @@ def trainer_of(rank: int, world_size: int, **options: Any) -> Any:
 
 def test_properties(fake_source: Source) -> None:
     module = data(fake_source, fold=1, shot=2, test_episodes=9)
-    assert module.classes == (2, 3) and module.size == (8, 8)
+    assert module.classes == module.test_classes == (2, 3) and module.size == (8, 8)
     assert module.train_listing == fake_source.listing("train", 1)
     listing = fake_source.listing("val", 1)
     assert module.val_specs == tuple(episodes("hsnet", listing, 1, 4))
@@ -53,7 +57,7 @@ def test_properties(fake_source: Source) -> None:
 def test_evaluation_does_not_depend_on_the_training_seed(fake_source: Source) -> None:
     first, second = data(fake_source, seed=0), data(fake_source, seed=1)
     assert first.val_specs == second.val_specs and first.test_specs == second.test_specs
-    drawn = [[spec for _, spec in module.train_dataloader().sampler] for module in (first, second)]
+    drawn = [[item[1] for item in module.train_dataloader().sampler] for module in (first, second)]
     assert drawn[0] != drawn[1]
     assert data(fake_source, protocol_seed=1).test_specs != first.test_specs
 
@@ -61,6 +65,59 @@ def test_evaluation_does_not_depend_on_the_training_seed(fake_source: Source) ->
 def test_protocol_is_used(fake_source: Source) -> None:
     specs = data(fake_source, protocol="strict", shot=2).test_specs
     assert digest(specs) == digest(episodes("strict", fake_source.listing("val", 0), 2, 1000))
+
+
+def test_several_protocol_seeds(fake_source: Source) -> None:
+    module = data(fake_source, protocol_seed=[2, 0], test_episodes=5, val_episodes=3, shot=2)
+    listing = fake_source.listing("test", 0)
+    assert module.test_specs == tuple(
+        episodes("hsnet", listing, 2, 5, seed=2) + episodes("hsnet", listing, 2, 5, seed=0)
+    )
+    assert len(module.val_specs) == 6 and module.test_lists == (2, 5)
+    assert data(fake_source, protocol_seed=2).test_lists is None
+    assert data(fake_source, protocol_seed=[2]).test_specs == data(fake_source, protocol_seed=2).test_specs
+
+
+def test_as_many_test_episodes_as_published(fake_source: Source) -> None:
+    assert len(data(fake_source, test_episodes=None).test_specs) == 1000
+
+
+def test_test_classes_and_list_of_their_own(tmp_path: Path) -> None:
+    module = data(FssSource(fss_root(tmp_path)), fold=None, val_episodes=None, test_episodes=None)
+    assert module.classes == (4, 5, 6) and module.test_classes == (7, 8, 9)
+    assert {spec.class_id for spec in module.val_specs} == {4, 5, 6}
+    assert {spec.class_id for spec in module.test_specs} == {7, 8, 9}
+    assert len(module.test_specs) == len({spec.query for spec in module.test_specs}) == 3 * IMAGES
+    loader = module.train_dataloader()
+    assert len(loader) == 7 and loader.state_dict()["setting"]["fold"] is None
+
+
+def test_supports_without_replacement(fake_source: Source) -> None:
+    module = data(fake_source, train_shot=4, replacement=False)
+    items = list(module.train_dataloader().sampler)
+    assert all(len(set(item[1].supports)) == 4 for item in items)
+
+
+def test_a_manifest_is_tested_on(fake_source: Source) -> None:
+    specs = tuple(episodes("strict", fake_source.listing("test", 0), 2, 6))
+    manifest = Manifest("fake", 0, "test", 2, "strict", (7,), "own", specs)
+    module = data(fake_source, shot=2, manifest=manifest, test_episodes=3)
+    assert module.test_specs == specs and module.protocol_seeds == (7,) and module.protocol == "strict"
+    assert [index for batch in module.test_dataloader() for index in batch.index.tolist()] == list(range(6))
+    with pytest.raises(DataError, match="of shot=2, not of shot=1: give shot=2"):
+        data(fake_source, manifest=manifest)
+    with pytest.raises(ConfigError, match="the manifest is of the split val, one of test was expected"):
+        data(fake_source, shot=2, manifest=dataclasses.replace(manifest, split="val"))
+
+
+def test_augmentation_is_for_training_only(fake_source: Source, tmp_path: Path) -> None:
+    plain, augmented = (
+        data(fake_source, augmentation=name, size=(8, 12), resize="opencv") for name in ("none", "vat")
+    )
+    first, second = (torch.stack([b.query_image for b in m.train_dataloader()]) for m in (plain, augmented))
+    assert not torch.equal(first, second)
+    first, second = (torch.cat([b.query_image for b in m.val_dataloader()]) for m in (plain, augmented))
+    assert torch.equal(first, second)
 
 
 def test_too_few_images_for_strict_do_not_stop_training(fake_source: Source) -> None:
@@ -83,6 +140,10 @@ def test_too_few_images_for_strict_do_not_stop_training(fake_source: Source) -> 
         ({"val_episodes": 0}, "val_episodes=0 came"),
         ({"test_episodes": 0}, "test_episodes=0 came"),
         ({"seed": -1}, "seed=-1 came"),
+        ({"protocol_seed": -1}, "protocol_seed=-1 came, a number of 0 or more, or a list of different ones"),
+        ({"protocol_seed": [1, 1]}, r"protocol_seed=\[1, 1\] came"),
+        ({"protocol_seed": []}, r"protocol_seed=\[\] came"),
+        ({"augmentation": "vatt"}, "unknown augmentation 'vatt': did you mean 'vat'"),
         ({"size": 0}, "size=0 came, a positive side"),
         ({"size": (4, 5, 6)}, r"size=\(4, 5, 6\) came"),
     ],

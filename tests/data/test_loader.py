@@ -11,8 +11,8 @@ import torch
 from hmseg.data.dataset import EpisodeDataset
 from hmseg.data.episode import EpisodeSpec
 from hmseg.data.loader import EpisodeLoader, SeedWorker, TrainLoader, TrainSampler, eval_items
-from hmseg.data.protocols import training_episodes
 from hmseg.data.source import Listing, Source
+from hmseg.data.training_draws import training_episodes
 from hmseg.errors import CheckpointError, DataError
 
 LISTING = Listing(tuple((f"train{c}_{number}", c) for c in range(4) for number in range(5)))  # 20 pairs
@@ -24,9 +24,15 @@ def sampler(
     return TrainSampler(LISTING, 1, 0, batch_size, episodes, rank, world_size)
 
 
+def items_of(epoch: int) -> list[tuple[int, EpisodeSpec, int]]:
+    """What a sampler gives of a whole epoch, the tail included."""
+    drawn = training_episodes(LISTING, 1, 0, epoch)
+    return [(position, spec, epoch) for position, spec in enumerate(drawn)]
+
+
 def test_sampler_gives_the_epoch_in_full_batches() -> None:
     items = list(sampler(batch_size=3))
-    assert items == list(enumerate(training_episodes(LISTING, 1, 0, 0)))[:18]
+    assert items == items_of(0)[:18]
     assert len(sampler(batch_size=3)) == 18
 
 
@@ -34,7 +40,7 @@ def test_sampler_follows_its_epoch() -> None:
     drawn = sampler(batch_size=2)
     first = list(drawn)
     drawn.set_epoch(4)
-    assert list(drawn) == list(enumerate(training_episodes(LISTING, 1, 0, 4))) != first
+    assert list(drawn) == items_of(4) != first
 
 
 def test_sampler_skips() -> None:
@@ -54,8 +60,14 @@ def test_devices_share_an_epoch_without_overlap(world_size: int, skip: int) -> N
     length = 20 // (2 * world_size) * 2
     assert [len(items) for items in drawn] == [length - skip] * world_size
     together = sorted(item for items in drawn for item in items)
-    whole = list(enumerate(training_episodes(LISTING, 1, 0, 0)))
+    whole = items_of(0)
     assert together == whole[skip * world_size : length * world_size]
+
+
+def test_sampler_passes_replacement_on() -> None:
+    drawn = TrainSampler(LISTING, 4, 0, 1, replacement=False)
+    assert all(len(set(item[1].supports)) == 4 for item in drawn)
+    assert not all(len(set(item[1].supports)) == 4 for item in TrainSampler(LISTING, 4, 0, 1))
 
 
 def test_epoch_that_fills_no_batch_is_refused() -> None:
@@ -150,7 +162,7 @@ def test_position_is_asked_for_when_the_first_batch_is(fake_source: Source, num_
 
 def test_mid_epoch_checkpoint_of_another_setting_is_refused(fake_source: Source) -> None:
     def loader(position: Position, batch_size: int, seed: int = 0) -> TrainLoader:
-        setting: dict[str, int | str] = {"seed": seed, "batch_size": batch_size}
+        setting: dict[str, int | str | None] = {"seed": seed, "batch_size": batch_size}
         dataset = EpisodeDataset(fake_source, (4, 4))
         return TrainLoader(dataset, sampler(batch_size), batch_size, position, setting)
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hmseg.data.pascal import PascalSource, read_list
+from hmseg.data.pascal import PascalSource
+from hmseg.data.pascal_lists import read_list
 from hmseg.data.source import Source
 from hmseg.errors import DataError
+from standin import pascal_root
 
 
 def test_is_a_source(voc: Path) -> None:
@@ -24,7 +26,9 @@ def test_is_a_source(voc: Path) -> None:
 
 @pytest.mark.parametrize(("fold", "classes"), [(0, (0, 1, 2, 3, 4)), (3, (15, 16, 17, 18, 19))])
 def test_fold_classes(voc: Path, fold: int, classes: tuple[int, ...]) -> None:
-    assert PascalSource(voc).fold_classes(fold) == classes
+    source = PascalSource(voc)
+    assert source.classes("val", fold) == source.classes("test", fold) == classes
+    assert source.classes("train", fold) == tuple(each for each in range(20) if each not in classes)
 
 
 def test_val_listing_is_the_list_of_the_fold(voc: Path) -> None:
@@ -48,7 +52,7 @@ def test_train_listing_is_the_other_folds_in_order(voc: Path) -> None:
 def test_unknown_fold(voc: Path, fold: int) -> None:
     source = PascalSource(voc)
     message = f"fold {fold} does not exist: PASCAL-5i has folds 0 to 3"
-    for call in (lambda: source.fold_classes(fold), lambda: source.listing("val", fold)):
+    for call in (lambda: source.classes("val", fold), lambda: source.listing("val", fold)):
         with pytest.raises(DataError, match=message):
             call()
 
@@ -57,7 +61,12 @@ def test_splits_from_another_folder(voc: Path, tmp_path: Path) -> None:
     shutil.move(voc / "splits", tmp_path / "elsewhere")
     assert len(PascalSource(voc, tmp_path / "elsewhere").listing("val", 0).pairs) == 15
     with pytest.raises(DataError, match=r"splits folder .* does not exist .* dataset\.splits"):
-        PascalSource(voc)
+        PascalSource(voc, voc / "nowhere")
+    (tmp_path / "all").mkdir()
+    with pytest.raises(DataError, match=r"all holds no pascal lists \(trn or val was expected"):
+        PascalSource(voc, tmp_path / "all")
+    shutil.move(tmp_path / "elsewhere", tmp_path / "all/pascal")  # HSNet's folder of all benchmarks
+    assert len(PascalSource(voc, tmp_path / "all").listing("test", 0).pairs) == 15
 
 
 @pytest.mark.parametrize("folder", [".", "JPEGImages", "SegmentationClassAug"])
@@ -66,6 +75,11 @@ def test_missing_folder(voc: Path, folder: str) -> None:
     shutil.rmtree(voc / folder)
     with pytest.raises(DataError, match=rf"{re.escape(str(voc / folder))} does not exist .*dataset\.root"):
         PascalSource(voc, voc.parent / "splits")
+
+
+def test_no_fold(voc: Path) -> None:
+    with pytest.raises(DataError, match="fold=null came, PASCAL-5i has folds 0 to 3: give one of them"):
+        PascalSource(voc).listing("val", None)
 
 
 def test_missing_list(voc: Path) -> None:
@@ -175,3 +189,59 @@ def test_shared_photos_of_fold_1_are_read(shared: Path) -> None:
 )
 def test_published_lists(shared: Path, split: str, lengths: tuple[int, ...]) -> None:
     assert tuple(len(read_list(shared / "splits/pascal", split, fold).pairs) for fold in range(4)) == lengths  # type: ignore[arg-type]
+
+
+def test_published_lists_are_recognised(shared: Path, voc: Path) -> None:
+    assert PascalSource(voc, shared / "splits").lists == "published"
+    assert PascalSource(voc).lists == "own"
+    assert PascalSource(shared / "data/VOC2012").lists == "own"  # cut to the images that are there
+
+
+def test_has_and_files(voc: Path) -> None:
+    source = PascalSource(voc)
+    assert source.has("2007_080001") and source.files("2007_080001")[1].is_file()
+    for name in ("2007_999999", "../JPEGImages/2007_080001", ""):
+        assert not source.has(name)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pascal_root(tmp_path_factory.mktemp("pascal") / "VOC2012")
+
+
+def test_novel_images_can_be_dropped(made: Path) -> None:
+    """In the stand-in an image of fold f also shows a class of fold f + 1."""
+    for fold in range(4):
+        kept, left = (PascalSource(made, novel=novel).listing("train", fold) for novel in ("keep", "drop"))
+        assert {class_id // 5 for _, class_id in kept.pairs} == {0, 1, 2, 3} - {fold}
+        assert {class_id // 5 for _, class_id in left.pairs} == {0, 1, 2, 3} - {fold, (fold - 1) % 4}
+        assert left.pairs == tuple(pair for pair in kept.pairs if pair in set(left.pairs))
+        assert PascalSource(made, novel="drop").listing("val", fold) == PascalSource(made).listing(
+            "val", fold
+        )
+    with pytest.raises(DataError, match="unknown value of dataset.novel 'no'"):
+        PascalSource(made, novel="no")
+
+
+def test_lists_are_made_from_the_masks_where_there_are_none(voc: Path) -> None:
+    shutil.rmtree(voc / "splits")
+    with pytest.raises(DataError, match=r"neither fold lists .* nor VOC's own list .*set dataset\.splits"):
+        PascalSource(voc).listing("val", 0)
+    held_back = []
+    for path in sorted((voc / "SegmentationClassAug").iterdir()):
+        labels = np.zeros((128, 100), np.uint8)
+        labels[:64] = int(path.stem[5:7])
+        labels[70, 70] = 20  # a pixel is not enough
+        Image.fromarray(labels).save(path)
+        if path.stem.endswith("0"):
+            held_back.append(path.stem)
+    (voc / "ImageSets/Segmentation").mkdir(parents=True)
+    (voc / "ImageSets/Segmentation/val.txt").write_text("\n".join(held_back))
+    source = PascalSource(voc)
+    assert source.lists == "own"
+    val, train = source.listing("val", 1), source.listing("train", 1)
+    assert val.pairs == tuple((f"2007_{number:02d}0000", number - 1) for number in range(6, 11))
+    classes = [class_id for _, class_id in train.pairs]
+    assert classes == sorted(classes) and set(classes) == set(range(20)) - set(range(5, 10))
+    assert len(train.pairs) == 15 * 2 and not set(train.images) & set(held_back)
+    assert (voc / ".hmseg/classes-pascal.json").is_file()

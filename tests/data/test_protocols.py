@@ -1,33 +1,53 @@
-"""Episode lists: the published ones to the letter, the strict one, and the draws of training."""
+"""Episode lists: the published ones to the letter, and the strict one."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hmseg.data.coco_lists import held_out, listing_of, read_coco_lists
 from hmseg.data.episode import EpisodeSpec
-from hmseg.data.pascal import read_list
-from hmseg.data.protocols import PROTOCOLS, digest, episodes, find_protocol, training_episodes
+from hmseg.data.fss import category_listing, read_categories
+from hmseg.data.pascal_lists import read_list
+from hmseg.data.protocols import PROTOCOLS, digest, episodes, find_protocol, seeded_episodes
 from hmseg.data.source import Listing
 from hmseg.errors import ConfigError, DataError
 
+BY_CLASS = Listing((("a", 2), ("b", 2), ("c", 2), *((f"d{number}", 5) for number in range(30))), draw="class")
 LISTING = Listing(tuple((f"{letter}{number}", c) for c, letter in enumerate("ab") for number in range(6)))
 
 
-@pytest.mark.parametrize("protocol", ["hsnet", "ifsl"])
-@pytest.mark.parametrize("fold", range(4))
-@pytest.mark.parametrize("shot", [1, 5])
-def test_published_episodes(shared: Path, protocol: str, fold: int, shot: int) -> None:
-    listing = read_list(shared / "splits/pascal", "val", fold)
-    reference = json.loads((shared / f"reference/episodes_{protocol}.json").read_text())
-    expected = reference[f"pascal fold{fold} {shot}shot"]
-    specs = episodes(protocol, listing, shot, expected["episodes"])
-    assert [spec.line().rstrip("\n") for spec in specs[:5]] == expected["first"]
-    assert digest(specs) == expected["sha256"]
+def published_listings(splits: Path) -> Iterator[tuple[str, Listing]]:
+    """The test list of every setting of REFERENCE section 10, by its name there."""
+    by_class = read_coco_lists(splits / "coco", "val", 0)
+    categories = read_categories(splits / "fss")
+    for fold in range(4):
+        yield f"pascal fold{fold}", read_list(splits / "pascal", "val", fold)
+        yield f"coco fold{fold}", listing_of(by_class, held_out(fold))
+    yield "fss val", category_listing(categories["val"], 520)
+    yield "fss test", category_listing(categories["test"], 760)
+
+
+def test_all_published_episodes(shared: Path) -> None:
+    """Digests of all 36 settings: 20 of hsnet, 16 of ifsl, which has none for FSS-1000."""
+    listings = dict(published_listings(shared / "splits"))
+    count = 0
+    for protocol in ("hsnet", "ifsl"):
+        reference = json.loads((shared / f"reference/episodes_{protocol}.json").read_text())
+        for setting, expected in reference.items():
+            name, _, shots = setting.rpartition(" ")
+            listing = listings[name]
+            assert expected["episodes"] == listing.test_episodes
+            specs = seeded_episodes(protocol, listing, int(shots.removesuffix("shot")), None, seeds=[0])
+            assert [spec.line().rstrip("\n") for spec in specs[:5]] == expected["first"], setting
+            assert digest(specs) == expected["sha256"], (protocol, setting)
+            count += 1
+    assert count == 36
 
 
 def test_hsnet_stream_is_one_choice_from_the_list_at_a_time() -> None:
@@ -131,50 +151,45 @@ def test_unknown_protocol_names_the_nearest() -> None:
         episodes("coco", LISTING, 1, 1)
 
 
-def test_training_epoch_has_each_pair_once() -> None:
-    specs = training_episodes(LISTING, 1, seed=0, epoch=0)
-    assert len(specs) == 12
-    drawn = [(spec.query, spec.class_id) for spec in specs]
-    assert sorted(drawn) == sorted(LISTING.pairs) and tuple(drawn) != LISTING.pairs
-    assert all(spec.query not in spec.supports for spec in specs)
+def test_classes_are_drawn_uniformly_where_the_list_says_so() -> None:
+    for protocol in PROTOCOLS:
+        drawn = episodes(protocol, BY_CLASS, 1, 400)
+        counts = Counter(spec.class_id for spec in drawn)
+        assert set(counts) == {2, 5} and min(counts.values()) > 160  # 200 expected of each
+        assert len({spec.query for spec in drawn if spec.class_id == 5}) > 25
+        for spec in drawn:
+            assert spec.query not in spec.supports
+            assert {spec.query, *spec.supports} <= set(BY_CLASS.by_class[spec.class_id])
 
 
-def test_training_episode_depends_on_seed_epoch_and_position_only() -> None:
-    specs = training_episodes(LISTING, 2, seed=5, epoch=3)
-    backwards = [specs[position] for position in reversed(range(12))]
-    assert backwards[::-1] == list(specs) == list(training_episodes(LISTING, 2, 5, 3))
-    assert specs[-1] == specs[11] and specs[2:4] == [specs[2], specs[3]]
-    with pytest.raises(IndexError):
-        specs[12]
-    others = [training_episodes(LISTING, 2, 5, 4), training_episodes(LISTING, 2, 6, 3)]
-    assert all(list(other) != list(specs) for other in others)
+def test_hsnet_takes_class_query_and_supports_from_one_stream() -> None:
+    stream = np.random.RandomState(7)
+    for spec in episodes("hsnet", BY_CLASS, 2, 30, seed=7):
+        class_id = int(stream.choice([2, 5], 1, replace=False)[0])
+        names = list(BY_CLASS.by_class[class_id])
+        query = stream.choice(names, 1, replace=False)[0]
+        assert (spec.class_id, spec.query) == (class_id, query)
+        for support in spec.supports:
+            while (drawn := stream.choice(names, 1, replace=False)[0]) == query:
+                pass
+            assert support == drawn
 
 
-def test_supports_of_training_are_drawn_with_replacement() -> None:
-    drawn = [spec.supports for epoch in range(20) for spec in training_episodes(LISTING, 3, 0, epoch)]
-    repeated = sum(len(set(supports)) < 3 for supports in drawn) / len(drawn)
-    assert 0.42 < repeated < 0.62  # 1 - 4/5 * 3/5 = 0.52 expected of 240 draws
+def test_ifsl_is_seeded_with_the_index_where_classes_are_drawn() -> None:
+    drawn = episodes("ifsl", BY_CLASS, 2, 70)
+    assert drawn[:33] != drawn[33:66]  # nothing comes again with the list of 33 pairs
+    assert drawn[0] == episodes("hsnet", BY_CLASS, 2, 1, seed=0)[0]
+    assert drawn[17] == episodes("hsnet", BY_CLASS, 2, 1, seed=17)[0]
 
 
-@pytest.mark.parametrize("count", [1, 7, 12])
-def test_shorter_epochs_are_the_beginning_of_the_whole_one(count: int) -> None:
-    whole = training_episodes(LISTING, 1, seed=0, epoch=2)
-    assert list(training_episodes(LISTING, 1, 0, 2, episodes=count)) == list(whole)[:count]
+def test_strict_supports_differ_where_classes_are_drawn_too() -> None:
+    drawn = episodes("strict", BY_CLASS, 2, 60)
+    assert all(len({spec.query, *spec.supports}) == 3 for spec in drawn)
+    assert drawn[:9] == episodes("strict", BY_CLASS, 2, 9)
 
 
-def test_longer_epochs_go_on_with_further_shuffled_rounds() -> None:
-    specs = list(training_episodes(LISTING, 1, seed=0, epoch=2, episodes=30))
-    rounds = [[spec.query for spec in specs[start : start + 12]] for start in (0, 12, 24)]
-    assert sorted(rounds[0]) == sorted(rounds[1]) == sorted(name for name, _ in LISTING.pairs)
-    assert len(rounds[2]) == len(set(rounds[2])) == 6 and rounds[0] != rounds[1]
-
-
-def test_training_refuses_what_it_cannot_draw() -> None:
-    with pytest.raises(DataError, match="class 1 has 1 image in this list"):
-        training_episodes(Listing((("a", 0), ("b", 0), ("c", 1))), 1, 0, 0)
-    with pytest.raises(DataError, match="image list is empty"):
-        training_episodes(Listing(()), 1, 0, 0)
-    with pytest.raises(DataError, match="0 episodes were asked for"):
-        training_episodes(LISTING, 1, 0, 0, episodes=0)
-    with pytest.raises(DataError, match="epoch=-1 came"):
-        training_episodes(LISTING, 1, 0, epoch=-1)
+def test_several_seeds_come_one_after_the_other() -> None:
+    together = seeded_episodes("hsnet", LISTING, 2, 5, seeds=(4, 0))
+    assert together == episodes("hsnet", LISTING, 2, 5, seed=4) + episodes("hsnet", LISTING, 2, 5, seed=0)
+    short = Listing(LISTING.pairs, test_episodes=7)
+    assert len(seeded_episodes("strict", short, 1, None, seeds=(0, 1))) == 14

@@ -68,11 +68,13 @@ def test_number_of_images_does_not_change_them() -> None:
 @pytest.mark.parametrize("fold", range(4))
 def test_listing_and_folds(fold: int) -> None:
     source = ShapesSource(train_images=205, val_images=45)
-    held_out = source.fold_classes(fold)
+    held_out = source.classes("val", fold)
     assert held_out == tuple(range(5 * fold, 5 * fold + 5))
     train, val = source.listing("train", fold), source.listing("val", fold)
     assert set(val.by_class) == set(held_out)
     assert set(train.by_class) == set(range(20)) - set(held_out)
+    assert source.listing("test", fold) == val and source.classes("test", fold) == held_out
+    assert set(source.classes("train", fold)) == set(train.by_class)
     for split, listing, count in (("train", train, 205), ("val", val, 45)):
         names = [name for name, _ in listing.pairs]
         assert names == sorted(set(names))
@@ -163,7 +165,7 @@ def classes_of(source: ShapesSource, name: str) -> list[int]:
 
 def test_scenes_show_classes_of_one_fold_only() -> None:
     source = ShapesSource(image_size=64, difficulty=1.0)
-    held_out = set(source.fold_classes(2))
+    held_out = set(source.classes("val", 2))
     rivals = 0
     for name, label in source.listing("train", 2).pairs[:90]:
         shown = classes_of(source, name)
@@ -255,9 +257,10 @@ def test_bad_requests() -> None:
         with pytest.raises(DataError, match=f"class is {class_id}, expected 0 to 19"):
             source.read("val_000000", class_id)
     for fold in (-1, 4):
-        with pytest.raises(DataError, match=f"fold is {fold}, expected 0 to 3"):
-            source.fold_classes(fold)
-        with pytest.raises(DataError, match=f"fold is {fold}, expected 0 to 3"):
+        with pytest.raises(DataError, match=f"fold {fold} does not exist: shapes has folds 0 to 3"):
+            source.classes("val", fold)
+        with pytest.raises(DataError, match=f"fold {fold} does not exist: shapes has folds 0 to 3"):
             source.listing("train", fold)
+    assert source.has("val_000039") and not source.has("val_000040") and not source.has("../secret")
     with pytest.raises(DataError, match="unknown split of shapes 'valid': did you mean 'val'"):
         source.listing("valid", 0)  # type: ignore[arg-type]

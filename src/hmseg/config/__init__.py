@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
+from hmseg.config.exported import for_conversion
 from hmseg.config.runs import replay
 from hmseg.config.stored import from_checkpoint, withdraw
 
@@ -16,7 +17,7 @@ __all__ = ["Composer", "check", "compose", "conf_dir"]
 
 _RUN_FOLDER = "${hydra:runtime.output_dir}"
 _OUTSIDE_A_RUN = "outputs"
-_PREPARATIONS = {"train": replay, "evaluate": from_checkpoint}
+_PREPARATIONS = {"train": replay, "evaluate": from_checkpoint, "convert": for_conversion}
 
 
 def compose(*overrides: str, config_name: str = "train") -> DictConfig:
@@ -26,7 +27,7 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
 
     Args:
         *overrides: as on the command line.
-        config_name: ``train`` or ``evaluate``.
+        config_name: ``train``, ``evaluate``, ``convert`` or ``prepare``.
 
     Raises:
         ConfigError: the one line that the entry point would print.
@@ -42,7 +43,8 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
     """
     try:
         with Composer() as composer:
-            prepared = _PREPARATIONS[config_name](composer, list(overrides))
+            change = _PREPARATIONS.get(config_name)
+            prepared = change(composer, list(overrides)) if change else overrides
             cfg = composer.compose(config_name, prepared)
     finally:
         withdraw()

@@ -9,9 +9,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hmseg.config.checks_episodes import check_episodes
+from hmseg.config.checks_prepare import check_prepare
 from hmseg.config.explain import unknown_key
-from hmseg.config.schema import ShapesConfig
+from hmseg.config.schema_data import ShapesConfig
+from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.errors import ConfigError, unknown
+from hmseg.masking_options import check_options
 
 PROTOCOLS = ("hsnet", "ifsl", "strict")
 BUNDLED = ("mobilenet_v2",)
@@ -32,7 +36,8 @@ _AT_LEAST = {
     "loader.train_episodes": 1,
     "loader.val_episodes": 1,
     "loader.test_episodes": 1,
-    "loader.protocol_seed": 0,
+    "loader.train_shot": 1,
+    "loader.keep_images": 0,
     "trainer.num_nodes": 1,
     "trainer.max_epochs": -1,
     "trainer.max_steps": -1,
@@ -63,7 +68,17 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: one line: the key, what came, what was expected.
     """
-    for test in (_structure, _interpolations, _ranges, _fold, _choices, _trainer, _weights, _source):
+    if "archive" in (_fields(cfg) or cfg):  # preparation: no network, no training
+        for test in (_structure, _interpolations, check_prepare):
+            test(cfg)
+        return
+    if "seeds" in (_fields(cfg) or cfg):  # lists of episodes: no network
+        for test in (_structure, _interpolations, _ranges, _fold, _choices, _seeds, check_episodes):
+            test(cfg)
+        return
+    for test in (
+        _structure, _interpolations, _ranges, _fold, _choices, _seeds, _trainer, _weights, _masking, _source,
+    ):  # fmt: skip
         test(cfg)
 
 
@@ -145,6 +160,18 @@ def _number(cfg: DictConfig, key: str) -> float | None:
     return value
 
 
+def _seeds(cfg: DictConfig) -> None:
+    """One seed of the protocol, or several different ones."""
+    for key in ("loader.protocol_seed", "seeds"):
+        value = get(cfg, key)
+        seeds = list(value) if OmegaConf.is_list(value) else [value]
+        numbers = all(_index(seed) and 0 <= seed <= _LARGEST_SEED for seed in seeds)
+        if value is not None and not (seeds and numbers and len(set(seeds)) == len(seeds)):
+            raise ConfigError(
+                f"{key}: expected a number of at least 0, or different ones as [0,1], got {value}"
+            )
+
+
 def _fold(cfg: DictConfig) -> None:
     fold, folds, name = get(cfg, "fold"), get(cfg, "dataset.folds"), get(cfg, "dataset.name")
     if not folds:
@@ -160,6 +187,11 @@ def _choices(cfg: DictConfig) -> None:
     for key, options in (
         ("protocol", PROTOCOLS),
         ("loader.protocol", PROTOCOLS),
+        ("loader.resize", ("pil", "opencv")),
+        ("loader.augmentation", ("none", "vat")),
+        ("dataset.novel", ("keep", "drop")),
+        ("void_in_loss", ("background", "ignore")),
+        ("split", ("test", "val")),
         ("trainer.precision", _PRECISIONS),
         ("trainer.accelerator", _ACCELERATORS),
     ):
@@ -204,6 +236,11 @@ def _index(value: Any) -> bool:
 
 def _weights(cfg: DictConfig) -> None:
     name, weights = get(cfg, "backbone.name"), get(cfg, "backbone.weights")
+    if weights == "checkpoint" and "optimizer" in cfg:
+        raise ConfigError(
+            "backbone.weights=checkpoint: these are the weights inside a checkpoint that is evaluated; for "
+            "training give imagenet, bundled, random or a file"
+        )
     if weights == "bundled" and name not in BUNDLED:
         raise ConfigError(
             f"backbone.weights=bundled: only the weights of {', '.join(BUNDLED)} are in the package; "
@@ -213,6 +250,12 @@ def _weights(cfg: DictConfig) -> None:
         raise ConfigError(
             "backbone.weights=imagenet: there is no download for resnet50_caffe; give a file or random"
         )
+
+
+def _masking(cfg: DictConfig) -> None:
+    """Options of the shipped maskings; a user's own masking checks its own."""
+    if OmegaConf.get_type(cfg.masking) in (InputMaskingConfig, HybridMaskingConfig):
+        check_options(OmegaConf.to_container(cfg.masking, resolve=True))  # type: ignore[arg-type]
 
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {

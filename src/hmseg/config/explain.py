@@ -31,6 +31,7 @@ _INCOMPATIBLE = re.compile(
 )
 
 _NO_GROUP = re.compile(r"Could not override '(?P<group>[^']+)'\. No match in the defaults list")
+_FOLLOWED = re.compile(r"Interpolation key '(?P<group>\w+)' not found")
 _NOT_BOOL = re.compile(r"Value '(?P<value>.*)' is not a valid bool")
 _NOT_A_NODE = re.compile(
     r"(?:Invalid type assigned|Merge error): (?P<kind>\w+) is not a subclass of (?P<type>\w+)\. "
@@ -53,6 +54,8 @@ def explain(error: BaseException, options: Callable[[str], list[str]]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _missing(error.missing_cfg_file, options)
     for cause in _chain(error):
+        if absent := _FOLLOWED.match(str(cause)):  # an option follows a group that was taken away
+            return f"{absent['group']}: a value is required; give {absent['group']}=…"
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(
             cause.parent_node, DictConfig
         ):
@@ -95,7 +98,10 @@ def _missing(file: str, options: Callable[[str], list[str]]) -> str:
     group, _, name = file.rpartition("/")
     if not group:
         return f"there is no configuration '{file}'"
-    return unknown_option(group, name, options(group))
+    hint = ""
+    if group == "optimizer" and name in options("model"):  # its default is the model's own
+        hint = f": model={name} comes without one of its own; give optimizer=adam or another"
+    return unknown_option(group, name, options(group)) + hint
 
 
 def unknown_key(key: str, parent: DictConfig) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -47,7 +48,7 @@ def help_page(
         "\nKeys (key=value; the default is in brackets):",
         *_keys(cfg, ""),
     ]
-    for name in ("loader", "trainer", "paths"):
+    for name in (name for name in ("loader", "trainer", "paths") if name in cfg):
         parts += [f"\nKeys of {name} ({name}.key=value):", *_keys(cfg[name], f"{name}.")]
     parts += ["\nKeys of the chosen options (group.key=value):", *_chosen_keys(cfg, chosen)]
     parts += ["\nExamples:", *(f"  {program} {example}".rstrip() for example in examples)]
@@ -59,7 +60,16 @@ def _defaults(config_name: str) -> dict[str, str | None]:
     """The chosen option of each group, from the defaults list."""
     text = (conf_dir() / f"{config_name}.yaml").read_text(encoding="utf-8")
     entries = [entry for entry in yaml.safe_load(text)["defaults"] if isinstance(entry, dict)]
-    return {group: option for entry in entries for group, option in entry.items() if "hydra" not in group}
+    chosen = {
+        group.removeprefix("optional "): option
+        for entry in entries
+        for group, option in entry.items()
+        if "hydra" not in group
+    }
+    for group, option in chosen.items():  # ${model} and the like: options that follow other groups
+        if option is not None and "$" in option:
+            chosen[group] = re.sub(r"\$\{(\w+)\}", lambda found: str(chosen[found[1]]), option)
+    return chosen
 
 
 def _groups(composer: Composer, chosen: dict[str, str | None]) -> Iterable[str]:

@@ -14,6 +14,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from hmseg.config.schema_data import DATASETS, DatasetConfig
+from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
+
 
 def _key(default: Any, text: str) -> Any:
     """A field with its help text; mutable defaults are copied for each instance."""
@@ -29,12 +32,20 @@ class LoaderConfig:
     batch_size: int = _key(8, "training episodes per step (and process)")
     eval_batch_size: int = _key(8, "validation and test episodes per step")
     num_workers: int = _key(0, "processes that read images; 0 reads in the main process")
-    train_episodes: int | None = _key(None, "training episodes per epoch; null: the whole list once")
-    val_episodes: int = _key(100, "validation episodes, the same ones every time")
-    test_episodes: int = _key(1000, "test episodes")
+    train_episodes: int | None = _key(None, "training episodes per epoch; null: as published")
+    train_shot: int = _key(1, "support images per training and validation episode; published: 1")
+    replacement: bool = _key(True, "training: may a support come twice in an episode? published: true")
+    val_episodes: int | None = _key(
+        100, "validation episodes, the same every time; null: as many as the test"
+    )
+    test_episodes: int | None = _key(None, "test episodes; null: as published: 1000, FSS-1000 2400")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
-    protocol_seed: int = _key(0, "seed of the validation and test episodes; published: 0")
+    protocol_seed: Any = _key(0, "seed of the validation and test episodes, or a list of them; published: 0")
     original_size: bool = _key(False, "test at the query's own size")
+    resize: str = _key("pil", "how images are resized: pil (antialiased bilinear) or opencv (bilinear)")
+    augmentation: str = _key("none", "of training images: none, or vat (colour only, masks stay)")
+    cache: str | None = _key(None, "folder of resized images, kept between runs; auto; null: none")
+    keep_images: int = _key(512, "resized images that evaluation keeps in memory, per reading process")
 
 
 @dataclass
@@ -80,59 +91,20 @@ class PathsConfig:
 
 
 @dataclass
-class DatasetConfig:
-    """A benchmark: its size for the network, its folds, and the source that reads it."""
-
-    name: str = MISSING
-    image_size: int = _key(MISSING, "side of the network's input in pixels")
-    folds: int = _key(0, "number of folds; 0: a benchmark without folds (fold=null)")
-    source: Any = _key(MISSING, "node with the _target_ that reads it")
-
-
-@dataclass
-class ShapesSourceConfig:
-    """``hmseg.data.shapes.ShapesSource``."""
-
-    _target_: str = MISSING
-    image_size: int = MISSING
-    train_images: int = MISSING
-    val_images: int = MISSING
-    difficulty: float = MISSING
-    seed: int = MISSING
-
-
-@dataclass
-class ShapesConfig(DatasetConfig):
-    """``dataset=shapes``."""
-
-    source: ShapesSourceConfig = field(default_factory=ShapesSourceConfig)
-
-
-@dataclass
-class PascalSourceConfig:
-    """``hmseg.data.pascal.PascalSource``."""
-
-    _target_: str = MISSING
-    root: str = MISSING
-    splits: str = MISSING
-
-
-@dataclass
-class PascalConfig(DatasetConfig):
-    """``dataset=pascal``."""
-
-    root: str = MISSING
-    splits: str = MISSING
-    source: PascalSourceConfig = field(default_factory=PascalSourceConfig)
-
-
-@dataclass
 class BackboneConfig:
     """Shipped backbones."""
 
     _target_: str = MISSING
     name: str = MISSING
     weights: str = _key(MISSING, "imagenet, bundled, random or a file")
+
+
+@dataclass
+class TimmBackboneConfig(BackboneConfig):
+    """``backbone=timm`` and its examples."""
+
+    blocks: list[list[int]] | None = None
+    image_size: int | None = MISSING
 
 
 @dataclass
@@ -187,6 +159,7 @@ class TrainConfig(BaseConfig):
     resume: str | None = _key(None, "run folder or checkpoint to continue, in place")
     test: bool = _key(True, "test the best checkpoint at the end")
     baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
+    void_in_loss: str = _key("background", "void pixels in training: background, as published, or ignore")
     optimizer: Any = MISSING
     logger: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
@@ -198,15 +171,64 @@ class EvaluateConfig(BaseConfig):
 
     ckpt: str = _key(MISSING, "checkpoint, or a run folder (its best checkpoint)")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
+    episodes: str | None = _key(None, "file of hmseg.episodes: test on exactly its episodes")
     baselines: bool = _key(False, "also report all-foreground, untrained and training-free baselines")
+
+
+@dataclass
+class EpisodesConfig:
+    """Root of ``episodes.yaml``."""
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    fold: int | None = _key(0, "fold whose classes are held out; null for a data set without folds")
+    shot: int = _key(1, "support images per episode")
+    protocol: str = _key("hsnet", "how the episodes are drawn: hsnet, ifsl or strict")
+    episodes: int | None = _key(None, "how many for each seed; null: as published")
+    seeds: list[int] = _key([0], "of the protocol; the episodes of each come one after the other")
+    split: str = _key("test", "test or val")
+    out: str | None = _key(None, "file to write")
+    check: str | None = _key(None, "file to read and check against the data, instead of writing one")
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class ConvertConfig(BaseConfig):
+    """Root of ``convert.yaml``; what it shares with training is what the new checkpoint says about itself."""
+
+    source: str = _key(MISSING, "published file; with export=true a checkpoint or run folder of hmseg")
+    out: str = _key(MISSING, "file to write")
+    export: bool = _key(False, "the other way: a checkpoint of hmseg into its model's published format")
+    overwrite: bool = _key(False, "replace out if it is there")
+
+
+@dataclass
+class PrepareConfig:
+    """Root of ``prepare.yaml``."""
+
+    fold: int | None = None  # no meaning here: dataset=fss sets it
+    dataset: Any = MISSING
+    root: str | None = _key(None, "folder of the benchmark; null: dataset.root")
+    archive: Any = _key(None, "archives that are there already, or their folder: a path or [path,path]")
+    url: Any = _key(None, "other places to fetch archives from: a URL or a list, recognised by its end")
+    downloads: str | None = _key(None, "folder of fetched archives; null: downloads below the root")
+    checksum: bool = _key(True, "archives must be the published ones; false for repacked ones")
+    splits: str | None = _key(None, "fetch: get the published image lists from HSNet's repository")
+    check: Any = _key(False, "true: only verify and print the table; deep: look at every file")
+    workers: int | None = _key(None, "processes; null: as many as there are cores")
+    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "train_schema", TrainConfig),
     (None, "evaluate_schema", EvaluateConfig),
+    (None, "convert_schema", ConvertConfig),
+    (None, "episodes_schema", EpisodesConfig),
+    (None, "prepare_schema", PrepareConfig),
     ("backbone", "_backbone", BackboneConfig),
-    ("dataset", "_shapes", ShapesConfig),
-    ("dataset", "_pascal", PascalConfig),
+    ("backbone", "_timm", TimmBackboneConfig),
+    ("masking", "_hybrid", HybridMaskingConfig),
+    ("masking", "_input", InputMaskingConfig),
+    *DATASETS,
     ("optimizer", "_adam", AdamConfig),
     ("optimizer", "_adamw", AdamWConfig),
     ("optimizer", "_sgd", SGDConfig),

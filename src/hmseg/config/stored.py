@@ -88,7 +88,7 @@ def offer_checkpoint(path: Path, chosen: Iterable[str]) -> None:
         shared = {key: f"${{..{key}}}" for key in source if source[key] == nodes["dataset"].get(key, _ABSENT)}
         nodes["dataset"] = {**nodes["dataset"], "source": {**source, **shared}}
     nodes["dataset"] = _typed(path, nodes["dataset"])
-    _offer(nodes, {key: config[key] for key in SCALARS if key in config})
+    _offer(nodes, {key: config[key] for key in SCALARS if key in config} | _loading(config))
 
 
 def withdraw() -> None:
@@ -116,6 +116,15 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: holds no hmseg configuration; it was not written by hmseg.train")
     return config
+
+
+def _loading(config: dict[str, Any]) -> dict[str, Any]:
+    """How test episodes are drawn and images resized: an evaluation should do it as the training did."""
+    loader = config.get("loader")
+    texts = {k: v for k, v in loader.items() if isinstance(v, str)} if isinstance(loader, dict) else {}
+    known = {key: texts[key] for key in ("protocol", "resize") if key in texts and "${" not in texts[key]}
+    protocol = {"protocol": known["protocol"]} if "protocol" in known else {}
+    return protocol | ({"loader": {"resize": known["resize"]}} if "resize" in known else {})
 
 
 def _typed(path: Path, dataset: dict[str, Any]) -> Any:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 
+from hmseg.data.augment import check_augmentation, find_augmentation
+from hmseg.data.cache import cache_folder
 from hmseg.data.dataset import EpisodeDataset
 from hmseg.data.episode import EpisodeSpec
 from hmseg.data.loader import EpisodeLoader, TrainLoader, TrainSampler, eval_items
-from hmseg.data.protocols import find_protocol
-from hmseg.data.source import Listing, Source
+from hmseg.data.manifest import Manifest, check_manifest
+from hmseg.data.numbers import at_least, height_width, or_none, seeds_of
+from hmseg.data.protocols import find_protocol, seeded_episodes
+from hmseg.data.source import Listing, Source, Split
 from hmseg.errors import ConfigError
 
-
-def _at_least(name: str, value: int, least: int) -> int:
-    if value < least:
-        raise ConfigError(f"{name}={value} came, {least} or more was expected")
-    return value
-
-
-def _height_width(size: int | Sequence[int]) -> tuple[int, int]:
-    sides = (size, size) if isinstance(size, int) else tuple(size)
-    if len(sides) != 2 or min(sides) < 1:
-        raise ConfigError(f"size={size} came, a positive side or a (height, width) of two was expected")
-    return sides[0], sides[1]
+log = logging.getLogger(__name__)
 
 
 class EpisodeDataModule(pl.LightningDataModule):
@@ -34,31 +29,42 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     Training draws anew each epoch, a pure function of (seed, epoch, position). Validation uses fixed
     episodes of ``train_shot`` supports at the network's size, test fixed ones of ``shot`` supports, both by
-    the protocol and independent of ``seed``, so that runs with different seeds are tested alike.
+    the protocol and independent of ``seed``, so that runs with different seeds are tested alike. With several
+    protocol seeds there are so many times as many episodes, those of each seed after those of the one before.
 
     Sharding over devices is done here: give the Trainer ``use_distributed_sampler=False``. Devices may get
     one validation batch more or less than others, so nothing may synchronise per validation batch.
 
     Args:
         source: reads the images.
-        fold: the classes held out.
+        fold: the classes held out; None for a source without folds.
         size: side of the images in pixels, or (height, width).
         shot: supports per test episode.
-        train_shot: supports per training and validation episode; published: 1.
+        train_shot: supports per training and validation episode; published: 1. More make a step learn from
+            several supports at once, as the test with several then uses them.
         batch_size: training episodes per device and step.
         eval_batch_size: validation and test episodes per device and step; None: as ``batch_size``.
         num_workers: reading processes per loader.
-        train_episodes: training episodes per epoch; None: each pair of the list once.
-        val_episodes: validation episodes.
-        test_episodes: test episodes; published: 1000.
+        train_episodes: training episodes per epoch; None: as published, see ``training_episodes``.
+        val_episodes: validation episodes for each protocol seed; None: as many as a published test.
+        test_episodes: test episodes for each protocol seed; None: as published: 1000, on FSS-1000 every image
+            once.
         protocol: ``hsnet``, ``ifsl`` or ``strict``.
         seed: of the training episodes.
-        protocol_seed: of the validation and test episodes; published: 0.
+        protocol_seed: of the validation and test episodes, one or several; published: 0.
         original_size: test at the query's own size.
+        replacement: may a support come twice in a training episode, as published?
+        resize: how images are resized, ``pil`` or ``opencv``.
+        augmentation: of training images: ``none`` or ``vat``.
+        cache: folder of resized images, ``auto``, or None; evaluation only where training is augmented.
+        keep_images: resized images that validation and test keep in the memory of each reading process;
+            training, which seldom meets an image again soon, keeps none.
+        manifest: test episodes to use instead of drawing some.
 
     Raises:
         ConfigError: a number out of range or an unknown protocol.
-        DataError: the fold does not exist. Lists are checked when they are first used.
+        DataError: the fold does not exist, or the manifest is of other data. Lists are checked when they are
+            first used.
     """
 
     # A device may be left without evaluation episodes when there are fewer of them than devices.
@@ -67,7 +73,7 @@ class EpisodeDataModule(pl.LightningDataModule):
     def __init__(
         self,
         source: Source,
-        fold: int,
+        fold: int | None,
         size: int | Sequence[int],
         shot: int = 1,
         train_shot: int = 1,
@@ -75,35 +81,51 @@ class EpisodeDataModule(pl.LightningDataModule):
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         train_episodes: int | None = None,
-        val_episodes: int = 1000,
-        test_episodes: int = 1000,
+        val_episodes: int | None = 1000,
+        test_episodes: int | None = 1000,
         protocol: str = "hsnet",
         seed: int = 0,
-        protocol_seed: int = 0,
+        protocol_seed: int | Sequence[int] = 0,
         original_size: bool = False,
+        replacement: bool = True,
+        resize: str = "pil",
+        augmentation: str = "none",
+        cache: str | Path | None = None,
+        keep_images: int = 0,
+        manifest: Manifest | None = None,
     ) -> None:
         super().__init__()
         self.source = source
         self.fold = fold
-        self.classes = source.fold_classes(fold)
-        self.size = _height_width(size)
-        self.shot = _at_least("shot", shot, 1)
-        self.train_shot = _at_least("train_shot", train_shot, 1)
-        self.batch_size = _at_least("batch_size", batch_size, 1)
-        self.eval_batch_size = _at_least(
+        self.classes = source.classes("val", fold)
+        self.test_classes = source.classes("test", fold)
+        self.size = height_width(size)
+        self.shot = at_least("shot", shot, 1)
+        self.train_shot = at_least("train_shot", train_shot, 1)
+        self.batch_size = at_least("batch_size", batch_size, 1)
+        self.eval_batch_size = at_least(
             "eval_batch_size", batch_size if eval_batch_size is None else eval_batch_size, 1
         )
-        self.num_workers = _at_least("num_workers", num_workers, 0)
-        self.train_episodes = (
-            None if train_episodes is None else _at_least("train_episodes", train_episodes, 1)
-        )
-        self.val_episodes = _at_least("val_episodes", val_episodes, 1)
-        self.test_episodes = _at_least("test_episodes", test_episodes, 1)
-        self.protocol = protocol
-        self._draw = find_protocol(protocol)
-        self.seed = _at_least("seed", seed, 0)
-        self.protocol_seed = _at_least("protocol_seed", protocol_seed, 0)
+        self.num_workers = at_least("num_workers", num_workers, 0)
+        self.train_episodes = or_none("train_episodes", train_episodes)
+        self.val_episodes = or_none("val_episodes", val_episodes)
+        self.test_episodes = or_none("test_episodes", test_episodes)
+        find_protocol(protocol)
+        self.protocol = protocol if manifest is None else manifest.protocol
+        self.seed = at_least("seed", seed, 0)
+        self.protocol_seeds = seeds_of(protocol_seed) if manifest is None else manifest.seeds
         self.original_size = original_size
+        self.replacement = replacement
+        self.resize = resize
+        check_augmentation(augmentation)
+        self.augmentation = augmentation
+        self.cache = cache_folder(cache)
+        self.keep_images = at_least("keep_images", keep_images, 0)
+        self.manifest = manifest
+        if manifest is not None:
+            if manifest.split != "test":
+                raise ConfigError(f"the manifest is of the split {manifest.split}, one of test was expected")
+            check_manifest(manifest, source, fold, shot)
 
     @cached_property
     def train_listing(self) -> Listing:
@@ -113,15 +135,39 @@ class EpisodeDataModule(pl.LightningDataModule):
     @cached_property
     def val_specs(self) -> tuple[EpisodeSpec, ...]:
         """All validation episodes, of all devices."""
-        return self._specs(self.train_shot, self.val_episodes)
+        return self._specs("val", self.train_shot, self.val_episodes)
 
     @cached_property
     def test_specs(self) -> tuple[EpisodeSpec, ...]:
         """All test episodes, of all devices."""
-        return self._specs(self.shot, self.test_episodes)
+        if self.manifest is not None:
+            return self.manifest.episodes
+        return self._specs("test", self.shot, self.test_episodes)
 
-    def _specs(self, shot: int, count: int) -> tuple[EpisodeSpec, ...]:
-        return tuple(self._draw(self.source.listing("val", self.fold), shot, count, self.protocol_seed))
+    @property
+    def test_lists(self) -> tuple[int, int] | None:
+        """How many lists of test episodes there are, one for each seed, and how long; None for one."""
+        seeds = len(self.protocol_seeds)
+        return None if seeds == 1 else (seeds, len(self.test_specs) // seeds)
+
+    def _specs(self, split: Split, shot: int, count: int | None) -> tuple[EpisodeSpec, ...]:
+        listing = self.source.listing(split, self.fold)
+        return tuple(seeded_episodes(self.protocol, listing, shot, count, self.protocol_seeds))
+
+    def _dataset(self, original_size: bool = False, training: bool = False) -> EpisodeDataset:
+        # Made here and not at construction: an evaluation never needs it, and it imports albumentations.
+        augment = find_augmentation(self.augmentation, self.seed) if training else None
+        if augment is not None and self.cache is not None:
+            log.info("training is augmented before the resize: it does not use the cache of resized images")
+        return EpisodeDataset(
+            self.source,
+            self.size,
+            original_size,
+            resize=self.resize,
+            augment=augment,
+            cache=None if augment is not None else self.cache,
+            keep=0 if training else self.keep_images,
+        )
 
     def _device(self) -> tuple[int, int]:
         """(rank, number of devices), after checking that the Trainer leaves the samplers alone."""
@@ -163,8 +209,9 @@ class EpisodeDataModule(pl.LightningDataModule):
             self.train_episodes,
             rank,
             world_size,
+            self.replacement,
         )
-        setting: dict[str, int | str] = {
+        setting: dict[str, int | str | None] = {
             "source": self.source.name,
             "fold": self.fold,
             "shot": self.train_shot,
@@ -172,10 +219,10 @@ class EpisodeDataModule(pl.LightningDataModule):
             "batch_size": self.batch_size,
             "devices": world_size,
             "train_episodes": len(sampler) * world_size,
+            "replacement": self.replacement,
         }
-        dataset = EpisodeDataset(self.source, self.size)
         return TrainLoader(
-            dataset,
+            self._dataset(training=True),
             sampler,
             self.batch_size,
             self._progress,
@@ -195,15 +242,13 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     def whole_test(self) -> EpisodeLoader:
         """All test episodes at the network's size, on this one device: for predictors without a Trainer."""
-        dataset = EpisodeDataset(self.source, self.size)
         items = eval_items(self.test_specs)
-        return EpisodeLoader(dataset, items, self.eval_batch_size, self.num_workers, self.seed)
+        return EpisodeLoader(self._dataset(), items, self.eval_batch_size, self.num_workers, self.seed)
 
     def _eval_loader(self, specs: Sequence[EpisodeSpec], original_size: bool) -> EpisodeLoader:
         rank, world_size = self._device()
-        dataset = EpisodeDataset(self.source, self.size, original_size)
         return EpisodeLoader(
-            dataset,
+            self._dataset(original_size),
             eval_items(specs, rank, world_size),
             self.eval_batch_size,
             self.num_workers,

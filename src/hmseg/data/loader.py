@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
 from hmseg.data.dataset import EpisodeDataset, Item, collate
 from hmseg.data.episode import Episode, EpisodeSpec
-from hmseg.data.protocols import training_episodes
 from hmseg.data.source import Listing
+from hmseg.data.training_draws import training_episodes
 from hmseg.errors import CheckpointError, DataError, HmsegError
 
 
@@ -26,7 +28,8 @@ def eval_items(specs: Sequence[EpisodeSpec], rank: int = 0, world_size: int = 1)
         >>> [(index, spec.query) for index, spec in eval_items(specs, rank=0, world_size=2)]
         [(0, 'a'), (2, 'c')]
     """
-    return list(enumerate(specs))[rank::world_size]
+    items: list[Item] = [(index, spec) for index, spec in enumerate(specs)]
+    return items[rank::world_size]
 
 
 class TrainSampler(Sampler[Item]):
@@ -40,9 +43,10 @@ class TrainSampler(Sampler[Item]):
         shot: supports per episode.
         seed: of all epochs.
         batch_size: episodes per device and step.
-        episodes: length of an epoch before the tail is left out; None: each pair once.
+        episodes: length of an epoch before the tail is left out; None: as published.
         rank: number of this device.
         world_size: number of devices.
+        replacement: may a support come twice in an episode?
 
     Attributes:
         epoch: which epoch the next pass goes through.
@@ -61,13 +65,15 @@ class TrainSampler(Sampler[Item]):
         episodes: int | None = None,
         rank: int = 0,
         world_size: int = 1,
+        replacement: bool = True,
     ) -> None:
         self.epoch = 0
         self.skip = 0
-        self._draw = (listing, shot, seed)
-        self._episodes = episodes
+        self._draw = partial(
+            training_episodes, listing, shot, seed, episodes=episodes, replacement=replacement
+        )
         self._rank, self._world_size = rank, world_size
-        total = len(training_episodes(*self._draw, epoch=0, episodes=episodes))  # checks list and numbers
+        total = len(self._draw(epoch=0))  # checks list and numbers
         self._length = total // (batch_size * world_size) * batch_size
         if self._length == 0:
             raise DataError(
@@ -85,10 +91,10 @@ class TrainSampler(Sampler[Item]):
         return self._length
 
     def __iter__(self) -> Iterator[Item]:
-        drawn = training_episodes(*self._draw, epoch=self.epoch, episodes=self._episodes)
+        epoch, drawn = self.epoch, self._draw(epoch=self.epoch)
         first = self._rank + self.skip * self._world_size
         for index in range(first, self._length * self._world_size, self._world_size):
-            yield index, drawn[index]
+            yield index, drawn[index], epoch
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ class SeedWorker:
         random.seed(int(words[0]))
         np.random.seed(int(words[1]))
         torch.manual_seed(int(words[2]))
+        cv2.setNumThreads(1)  # as PyTorch does with its own in a worker: the workers share the cores
 
 
 def _in_one_line(error: HmsegError) -> HmsegError:
@@ -188,7 +195,7 @@ class TrainLoader(EpisodeLoader):
         sampler: TrainSampler,
         batch_size: int,
         progress: Callable[[], tuple[int, int] | None],
-        setting: dict[str, int | str],
+        setting: dict[str, int | str | None],
         num_workers: int = 0,
         seed: int = 0,
         rank: int = 0,

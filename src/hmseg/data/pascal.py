@@ -2,109 +2,53 @@
 
 from __future__ import annotations
 
-import os
-import re
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hmseg.data.episode import Sample
+from hmseg.data.lists import (
+    check_folder,
+    digest_of,
+    find_lists,
+    judge,
+    names_in,
+    read_lines,
+    refuse_missing,
+)
+from hmseg.data.pascal_lists import FOLDS, TITLE, held_out, joined, others, read_list, trained
+from hmseg.data.presence import Shown, check_novel, folder_state, read_presence, rule_listing, without
 from hmseg.data.reading import check_same_size, read_image, read_label_map
-from hmseg.data.source import Listing, Split
+from hmseg.data.source import Listing, Lists, Split, check_fold, check_split
 from hmseg.errors import DataError
 
 VOID = 255
-_FOLDS = 4
-_CLASS_NAMES = (
+CLASS_NAMES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle",
     "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person",
     "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-_CLASSES_PER_FOLD = len(_CLASS_NAMES) // _FOLDS
-_LINE = re.compile(r"(?P<name>.+)__(?P<number>\d{2})")
-# The splits' own folder names of the published lists.
-_FOLDERS: dict[Split, str] = {"train": "trn", "val": "val"}
-
-
-def _check_fold(fold: int) -> None:
-    if fold not in range(_FOLDS):
-        raise DataError(f"fold {fold} does not exist: PASCAL-5i has folds 0 to {_FOLDS - 1}")
-
-
-def _held_out(fold: int) -> tuple[int, ...]:
-    return tuple(range(fold * _CLASSES_PER_FOLD, (fold + 1) * _CLASSES_PER_FOLD))
-
-
-def _check_folder(path: Path, what: str, remedy: str) -> None:
-    if not path.is_dir():
-        raise DataError(f"{what} {path} does not exist or is not a folder: {remedy}")
-
-
-def _parse_line(line: str, fold: int, where: str) -> tuple[str, int]:
-    """``NAME__CC`` as (NAME, 0-based class)."""
-    found = _LINE.fullmatch(line)
-    if found is None:
-        raise DataError(
-            f"{where}: {line!r} came, NAME__CC was expected (such as 2007_000032__01): mend the line"
-        )
-    name, class_id = found["name"], int(found["number"]) - 1
-    if name in (".", "..") or any(part in name for part in ("/", "\\", "\0")) or os.path.isabs(name):
-        raise DataError(
-            f"{where}: {name!r} leaves the image folder, a bare file stem was expected: mend the line"
-        )
-    classes = _held_out(fold)
-    if class_id not in classes:
-        raise DataError(
-            f"{where}: class {class_id + 1:02d} came, fold {fold} has classes {classes[0] + 1:02d} to "
-            f"{classes[-1] + 1:02d}: mend the line"
-        )
-    return name, class_id
-
-
-def read_list(splits: Path, split: Split, fold: int) -> Listing:
-    """Reads one published list, without looking for its images.
-
-    Args:
-        splits: folder with ``trn/fold0.txt`` to ``val/fold3.txt``.
-        split: ``train`` or ``val``.
-        fold: 0 to 3. Both lists of a fold hold the images of its own five classes.
-
-    Returns:
-        The pairs in the order of the file.
-
-    Raises:
-        DataError: the fold does not exist, the file is missing or empty, or a line is not ``NAME__CC`` with a
-            class of the fold.
-    """
-    _check_fold(fold)
-    path = splits / _FOLDERS[split] / f"fold{fold}.txt"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError:
-        raise DataError(f"list {path} cannot be read: put the published PASCAL-5i lists there") from None
-    except UnicodeDecodeError:
-        raise DataError(
-            f"list {path} is not UTF-8 text: replace it by the published PASCAL-5i list"
-        ) from None
-    pairs = tuple(
-        _parse_line(line.strip(), fold, f"list {path} line {number}")
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip()
-    )
-    if not pairs:
-        raise DataError(f"list {path} is empty: replace it by the published PASCAL-5i list")
-    return Listing(pairs)
+_HELD_BACK = Path("ImageSets/Segmentation/val.txt")
+_LISTS: tuple[Split, ...] = ("train", "val")
 
 
 class PascalSource:
-    """Reads PASCAL-5i from a VOC2012 folder.
+    """Reads PASCAL-5i from a VOC2012 folder; a :class:`~hmseg.data.source.Source`.
 
     A pixel of the class asked for is foreground, any other class is background, 255 is void.
 
     Args:
         root: folder with ``JPEGImages/NAME.jpg`` and ``SegmentationClassAug/NAME.png`` (0 background, 1 to 20
             the class plus one, 255 void).
-        splits: folder with the lists ``trn/fold{0..3}.txt`` and ``val/fold{0..3}.txt``; ``root/splits`` if
-            None.
+        splits: folder with the lists ``trn/fold{0..3}.txt`` and ``val/fold{0..3}.txt``, or with a folder
+            ``pascal`` of them. None: ``root/splits``; where that does not exist, lists are made from the
+            masks by the rule of ``hmseg.data.presence``: validation of VOC's own validation images
+            (``ImageSets/Segmentation/val.txt``), training of all others.
+        novel: ``keep`` training images that also show a held-out class, as published, or ``drop`` them.
 
     Raises:
         DataError: a folder is missing, or a list is missing, empty or malformed. Whether the images named in
@@ -112,70 +56,117 @@ class PascalSource:
     """
 
     name = "pascal"
-    class_names: tuple[str, ...] = _CLASS_NAMES
-    folds = _FOLDS
+    class_names: tuple[str, ...] = CLASS_NAMES
+    folds = FOLDS
 
-    def __init__(self, root: str | Path, splits: str | Path | None = None) -> None:
+    def __init__(self, root: str | Path, splits: str | Path | None = None, novel: str = "keep") -> None:
+        self.novel = check_novel(novel)
         self.root = Path(root)
-        self.splits = self.root / "splits" if splits is None else Path(splits)
         self._images = self.root / "JPEGImages"
         self._masks = self.root / "SegmentationClassAug"
-        _check_folder(self.root, "PASCAL root", "set dataset.root to the VOC2012 folder")
-        _check_folder(self._images, "image folder", "dataset.root must be a VOC2012 folder with JPEGImages")
-        _check_folder(
+        check_folder(self.root, "PASCAL root", "set dataset.root to the VOC2012 folder")
+        check_folder(self._images, "image folder", "dataset.root must be a VOC2012 folder with JPEGImages")
+        check_folder(
             self._masks,
             "mask folder",
-            "dataset.root must be a VOC2012 folder with SegmentationClassAug beside it",
+            "dataset.root must be a VOC2012 folder with SegmentationClassAug beside it; python -m "
+            "hmseg.prepare dataset=pascal makes it",
         )
-        _check_folder(self.splits, "splits folder", "set dataset.splits to the folder of the PASCAL-5i lists")
-        splits_of_lists: tuple[Split, Split] = ("train", "val")
-        self._lists = {
-            (split, fold): read_list(self.splits, split, fold)
-            for split in splits_of_lists
-            for fold in range(_FOLDS)
+        self.splits = find_lists(splits, self.root, "pascal", ("trn", "val"))
+        self._lists = self._read_lists() if self.splits is not None else {}
+        self._listings: dict[tuple[bool, int], Listing] = {}
+
+    def _read_lists(self) -> dict[tuple[Split, int], Listing]:
+        assert self.splits is not None
+        return {
+            (split, fold): read_list(self.splits, split, fold) for split in _LISTS for fold in range(FOLDS)
         }
-        self._checked: set[tuple[Split, int]] = set()
 
-    def fold_classes(self, fold: int) -> tuple[int, ...]:
-        """The five classes held out in ``fold``: 5 fold to 5 fold + 4. Raises DataError out of range."""
-        _check_fold(fold)
-        return _held_out(fold)
+    @cached_property
+    def lists(self) -> Lists:
+        """``published`` where all eight lists are."""
+        if not self._lists:
+            return "own"
+        return judge(
+            (f"pascal/{split}/{fold}", digest_of(each)) for (split, fold), each in self._lists.items()
+        )
 
-    def listing(self, split: Split, fold: int) -> Listing:
-        """``train``: the training lists of the other folds, in fold order; ``val``: the val list of ``fold``.
+    def classes(self, split: Split, fold: int | None) -> tuple[int, ...]:
+        """``train``: the classes of the other folds; ``val`` and ``test``: 5 fold to 5 fold + 4."""
+        check_split(split, self.name)
+        fold = check_fold(TITLE, FOLDS, fold)
+        return trained(fold) if split == "train" else held_out(fold)
+
+    def listing(self, split: Split, fold: int | None) -> Listing:
+        """``train``: the training lists of the other folds, in fold order; else the val list of ``fold``.
 
         Raises:
             DataError: the fold does not exist, or images or masks that the list names are missing.
         """
-        _check_fold(fold)
-        if split == "val":
-            listing = self._lists[split, fold]
+        check_split(split, self.name)
+        fold = check_fold(TITLE, FOLDS, fold)
+        key = (split == "train", fold)
+        if key not in self._listings:
+            listing = self._listed(split, fold) if self._lists else self._made(split, fold)
+            if split == "train" and self.novel == "drop":
+                listing = without(listing, self._presence(), held_out(fold))
+            self._listings[key] = listing
+        return self._listings[key]
+
+    def _listed(self, split: Split, fold: int) -> Listing:
+        if split == "train":
+            listing = joined(self._lists["train", each] for each in others(fold))
         else:
-            others = (self._lists[split, other] for other in range(_FOLDS) if other != fold)
-            listing = Listing(tuple(pair for other in others for pair in other.pairs))
-        if (split, fold) not in self._checked:
-            self._check_files(listing, f"{split} lists of fold {fold} in {self.splits}")
-            self._checked.add((split, fold))
+            listing = self._lists["val", fold]
+        images, masks = self._there
+        missing = [
+            file
+            for name in listing.images
+            for file, there in (
+                (f"{self._images.name}/{name}.jpg", name in images),
+                (f"{self._masks.name}/{name}.png", name in masks),
+            )
+            if not there
+        ]
+        refuse_missing(missing, f"{split} lists of fold {fold} in {self.splits}", self.root)
         return listing
 
-    def _check_files(self, listing: Listing, lists: str) -> None:
-        """One look at each folder instead of one per file: the lists name thousands."""
-        images, masks = set(os.listdir(self._images)), set(os.listdir(self._masks))
-        missing = [
-            f"{folder.name}/{file}"
-            for name in dict.fromkeys(name for name, _ in listing.pairs)
-            for folder, present, file in (
-                (self._images, images, f"{name}.jpg"),
-                (self._masks, masks, f"{name}.png"),
-            )
-            if file not in present
-        ]
-        if missing:
-            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+    def _made(self, split: Split, fold: int) -> Listing:
+        """What the rule lists: validation in order of names, training in order of classes, as published."""
+        if not (self.root / _HELD_BACK).is_file():
             raise DataError(
-                f"{len(missing)} files named by the {lists} are missing under {self.root}: {shown}; "
-                "complete the folder or cut the lists to the images that are there"
+                f"{self.root} has neither fold lists (splits) nor VOC's own list of validation images "
+                f"({_HELD_BACK}) to make them from: set dataset.splits to the folder of the PASCAL-5i lists"
             )
+        held_back = {line for _, line in read_lines(self.root / _HELD_BACK, "VOC 2012")}
+        train = split == "train"
+        presence = {
+            name: found for name, found in self._presence().items() if (name not in held_back) == train
+        }
+        if not train:
+            return rule_listing(presence, "name", held_out(fold))
+        return joined(rule_listing(presence, "class", held_out(each)) for each in others(fold))
+
+    def _presence(self) -> Mapping[str, Shown]:
+        names = sorted(frozenset.intersection(*self._there))
+        state = folder_state(self._masks, ".png")
+        return read_presence(names, self._label_map, state, self.root, "pascal")
+
+    def _label_map(self, name: str) -> NDArray[np.uint8]:
+        return read_label_map(self._masks / f"{name}.png")
+
+    def has(self, name: str) -> bool:
+        """Is there such an image, with a mask?"""
+        return all(name in names for names in self._there)
+
+    @cached_property
+    def _there(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Photos and masks, by one look at each folder."""
+        return names_in(self._images, ".jpg"), names_in(self._masks, ".png")
+
+    def files(self, name: str) -> tuple[Path, Path]:
+        """Photo and mask of an image."""
+        return self._images / f"{name}.jpg", self._masks / f"{name}.png"
 
     def read(self, name: str, class_id: int) -> Sample:
         """Reads one image and the mask of one class.
@@ -190,7 +181,7 @@ class PascalSource:
         Raises:
             DataError: a file is missing or damaged, the sizes differ, or the class is not in the mask.
         """
-        image_path, mask_path = self._images / f"{name}.jpg", self._masks / f"{name}.png"
+        image_path, mask_path = self.files(name)
         image, labels = read_image(image_path), read_label_map(mask_path)
         check_same_size(image, labels, image_path, mask_path)
         mask = labels == class_id + 1

@@ -1,4 +1,4 @@
-"""Which images make an episode: the published test protocols, a strict one, and the draws of training.
+"""Which images make a test episode: the published protocols, and a strict one.
 
 Everything here is plain data made from a list and a seed; no image is read. The streams are NumPy's legacy
 ``RandomState``, whose results are frozen for all NumPy versions, so that an episode list never changes.
@@ -7,10 +7,8 @@ Everything here is plain data made from a list and a seed; no image is read. The
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
 from numpy.random import MT19937, RandomState, SeedSequence
 
 from hmseg.data.episode import EpisodeSpec
@@ -20,12 +18,13 @@ from hmseg.errors import ConfigError, DataError, unknown
 Protocol = Callable[[Listing, int, int, int], list[EpisodeSpec]]
 
 
-def _stream(*entropy: int) -> RandomState:
+def own_stream(*entropy: int) -> RandomState:
     """An independent stream for each tuple of non-negative numbers."""
     return RandomState(MT19937(SeedSequence(entropy)))
 
 
-def _check(listing: Listing, shot: int, episodes: int, seed: int, images_per_class: int) -> None:
+def check_draw(listing: Listing, shot: int, episodes: int, seed: int, images_per_class: int) -> None:
+    """Raises DataError unless every class has so many different images and all numbers are in range."""
     if not listing.pairs:
         raise DataError("the image list is empty, so no episode can be drawn: check the lists of this fold")
     if shot < 1:
@@ -48,7 +47,7 @@ def _draw_published(stream: RandomState, names: Sequence[str], query: str, shot:
 
     ``choice(n, 1, replace=False)`` takes the same numbers from the stream as ``choice(list, 1, ...)``, which
     the published code calls. Where the query is the only image of its class, the published code redraws for
-    ever; here ``_check`` refuses such a list first.
+    ever; here ``check_draw`` refuses such a list first.
     """
     supports: list[str] = []
     while len(supports) < shot:
@@ -58,11 +57,24 @@ def _draw_published(stream: RandomState, names: Sequence[str], query: str, shot:
     return tuple(supports)
 
 
+def _draw_query(stream: RandomState, listing: Listing, index: int) -> tuple[str, int]:
+    """The query of an episode and its class: the list's next entry, or a class and an image of it drawn.
+
+    As above, ``choice(n, 1, replace=False)`` takes from the stream what the published code takes.
+    """
+    if listing.draw == "pairs":
+        return listing.pairs[index % len(listing.pairs)]
+    classes = tuple(listing.by_class)
+    class_id = classes[int(stream.choice(len(classes), 1, replace=False)[0])]
+    names = listing.by_class[class_id]
+    return names[int(stream.choice(len(names), 1, replace=False)[0])], class_id
+
+
 def hsnet_episodes(listing: Listing, shot: int, episodes: int, seed: int = 0) -> list[EpisodeSpec]:
     """Test episodes of the published HSNet and VAT (REFERENCE section 10).
 
-    The list cycled as queries; supports from one stream in episode order, with replacement, so duplicates
-    among the supports happen.
+    The list cycled as queries (COCO-20i: a class drawn, then a query of it); everything from one stream in
+    episode order; supports with replacement, so duplicates among them happen.
 
     Args:
         listing: the test list of a fold.
@@ -78,11 +90,11 @@ def hsnet_episodes(listing: Listing, shot: int, episodes: int, seed: int = 0) ->
         >>> [spec.line() for spec in hsnet_episodes(listing, shot=1, episodes=2)]
         ['0 a c\\n', '0 b c\\n']
     """
-    _check(listing, shot, episodes, seed, images_per_class=2)
+    check_draw(listing, shot, episodes, seed, images_per_class=2)
     stream = RandomState(seed)
     drawn = []
     for index in range(episodes):
-        query, class_id = listing.pairs[index % len(listing.pairs)]
+        query, class_id = _draw_query(stream, listing, index)
         supports = _draw_published(stream, listing.by_class[class_id], query, shot)
         drawn.append(EpisodeSpec(class_id, query, supports))
     return drawn
@@ -93,37 +105,45 @@ def ifsl_episodes(listing: Listing, shot: int, episodes: int, seed: int = 0) -> 
 
     The seed is the query's place in the list. So once the list has been cycled, the same episodes come again:
     1000 episodes of a list of 346 are 346 different ones (the digests of the published lists confirm it).
+    Where queries are drawn (COCO-20i), the seed is the episode's index.
     Seed 0 is the published protocol; any other gives each place the stream of (seed, place).
     Arguments and errors as of ``hsnet_episodes``. Source: REFERENCE section 10.
     """
-    _check(listing, shot, episodes, seed, images_per_class=2)
+    check_draw(listing, shot, episodes, seed, images_per_class=2)
     drawn = []
     for index in range(episodes):
-        entry = index % len(listing.pairs)
-        query, class_id = listing.pairs[entry]
+        entry = index % len(listing.pairs) if listing.draw == "pairs" else index
         stream = RandomState(entry if seed == 0 else [seed, entry])
+        query, class_id = _draw_query(stream, listing, index)
         supports = _draw_published(stream, listing.by_class[class_id], query, shot)
         drawn.append(EpisodeSpec(class_id, query, supports))
     return drawn
 
 
+def draw_apart(
+    stream: RandomState, listing: Listing, class_id: int, query: str, shot: int
+) -> tuple[str, ...]:
+    """Different supports, none of them the query."""
+    others = [name for name in dict.fromkeys(listing.by_class[class_id]) if name != query]
+    return tuple(others[position] for position in stream.permutation(len(others))[:shot])
+
+
 def strict_episodes(listing: Listing, shot: int, episodes: int, seed: int = 0) -> list[EpisodeSpec]:
     """Test episodes with ``shot`` different supports, none of them the query.
 
-    The list cycled as queries, as in the published protocols. Each episode has its own stream, of (seed,
-    index), so it depends neither on the other episodes nor on workers or batch size. Arguments as of
-    ``hsnet_episodes``.
+    The list cycled as queries, or class and query drawn, as in the published protocols. Each episode has its
+    own stream, of (seed, index), so it depends neither on the other episodes nor on workers or batch size.
+    Arguments as of ``hsnet_episodes``.
 
     Raises:
         DataError: an empty list, a class of fewer than ``shot`` + 1 images, or a number out of range.
     """
-    _check(listing, shot, episodes, seed, images_per_class=shot + 1)
+    check_draw(listing, shot, episodes, seed, images_per_class=shot + 1)
     drawn = []
     for index in range(episodes):
-        query, class_id = listing.pairs[index % len(listing.pairs)]
-        others = [name for name in dict.fromkeys(listing.by_class[class_id]) if name != query]
-        chosen = _stream(seed, index).permutation(len(others))[:shot]
-        drawn.append(EpisodeSpec(class_id, query, tuple(others[position] for position in chosen)))
+        stream = own_stream(seed, index)
+        query, class_id = _draw_query(stream, listing, index)
+        drawn.append(EpisodeSpec(class_id, query, draw_apart(stream, listing, class_id, query, shot)))
     return drawn
 
 
@@ -151,6 +171,27 @@ def episodes(protocol: str, listing: Listing, shot: int, episodes: int, seed: in
     return find_protocol(protocol)(listing, shot, episodes, seed)
 
 
+def seeded_episodes(
+    protocol: str, listing: Listing, shot: int, episodes: int | None, seeds: Sequence[int]
+) -> list[EpisodeSpec]:
+    """The episodes of several seeds, one after the other.
+
+    Args:
+        protocol: as of ``find_protocol``.
+        listing: the test list of a fold.
+        shot: supports per episode.
+        episodes: number for each seed; None: as a published test of this list.
+        seeds: of the protocol.
+
+    Example:
+        >>> listing = Listing((("a", 0), ("b", 0)), test_episodes=2)
+        >>> [spec.query for spec in seeded_episodes("strict", listing, 1, None, seeds=(0, 1))]
+        ['a', 'b', 'a', 'b']
+    """
+    draw, count = find_protocol(protocol), listing.test_episodes if episodes is None else episodes
+    return [spec for seed in seeds for spec in draw(listing, shot, count, seed)]
+
+
 def digest(specs: Iterable[EpisodeSpec]) -> str:
     """SHA-256 over all lines ``CLASS QUERY SUPPORT...``, as in REFERENCE section 10.
 
@@ -159,71 +200,3 @@ def digest(specs: Iterable[EpisodeSpec]) -> str:
         '3bbdf77a'
     """
     return hashlib.sha256("".join(spec.line() for spec in specs).encode()).hexdigest()
-
-
-class TrainingEpisodes(Sequence[EpisodeSpec]):
-    """The episodes of one training epoch, each made when asked for; see ``training_episodes``."""
-
-    def __init__(self, listing: Listing, shot: int, seed: int, epoch: int, count: int) -> None:
-        self._listing, self._shot, self._seed, self._epoch = listing, shot, seed, epoch
-        rounds = range(-(-count // len(listing.pairs)))
-        # 0 and 1 keep the streams of the orders and of the supports apart.
-        orders = [_stream(seed, epoch, 0, turn).permutation(len(listing.pairs)) for turn in rounds]
-        self._order = np.concatenate(orders)[:count]
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    @overload
-    def __getitem__(self, position: int) -> EpisodeSpec: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[EpisodeSpec]: ...
-
-    def __getitem__(self, position: int | slice) -> EpisodeSpec | list[EpisodeSpec]:
-        if isinstance(position, slice):
-            return [self[each] for each in range(len(self))[position]]
-        position = range(len(self))[position]  # IndexError out of range; negative positions counted
-        query, class_id = self._listing.pairs[self._order[position]]
-        names = self._listing.by_class[class_id]
-        stream = _stream(self._seed, self._epoch, 1, position)
-        supports: list[str] = []
-        while len(supports) < self._shot:
-            if (support := names[stream.randint(len(names))]) != query:
-                supports.append(support)
-        return EpisodeSpec(class_id, query, tuple(supports))
-
-    def __iter__(self) -> Iterator[EpisodeSpec]:
-        return (self[position] for position in range(len(self)))
-
-
-def training_episodes(
-    listing: Listing, shot: int, seed: int, epoch: int, episodes: int | None = None
-) -> Sequence[EpisodeSpec]:
-    """The episodes of one training epoch.
-
-    Each pair is the query once, in shuffled order; supports are drawn uniformly with replacement and redrawn
-    only if equal to the query, as in the published training. Unlike there, order and supports depend on
-    nothing but (seed, epoch, position): workers, batch size and a resumed run do not change them, nor do
-    workers repeat one another.
-
-    Args:
-        listing: the training list of a fold.
-        shot: supports per episode, at least 1; published: 1.
-        seed: 0 or more.
-        epoch: 0 or more.
-        episodes: length of the epoch; None: each pair once. Where it is more than the list has, further
-            shuffled rounds through the list follow.
-
-    Raises:
-        DataError: an empty list, a class without a second image, or a number out of range.
-
-    Example:
-        >>> listing = Listing((("a", 0), ("b", 0), ("c", 0)))
-        >>> [spec.query for spec in training_episodes(listing, shot=1, seed=0, epoch=0)]
-        ['c', 'b', 'a']
-    """
-    count = len(listing.pairs) if episodes is None else episodes
-    _check(listing, shot, count, seed, images_per_class=2)
-    if epoch < 0:
-        raise DataError(f"epoch={epoch} came, 0 or more was expected")
-    return TrainingEpisodes(listing, shot, seed, epoch, count)

@@ -14,8 +14,8 @@ import numpy as np
 from hmseg.data.episode import Sample
 from hmseg.data.shapes_plan import CLASSES, PER_FOLD, Planner
 from hmseg.data.shapes_scene import Scene, render
-from hmseg.data.source import Listing, Split
-from hmseg.errors import DataError, unknown
+from hmseg.data.source import Listing, Lists, Split, check_fold, check_split
+from hmseg.errors import DataError
 
 _SPLITS: tuple[Split, ...] = ("train", "val")  # the position enters the seed: order is part of the data set
 _NAME = re.compile(r"(train|val)_([0-9]{6,})")
@@ -40,7 +40,7 @@ class ShapesSource:
 
     Example:
         >>> source = ShapesSource(image_size=64)
-        >>> source.class_names[0], source.folds, source.fold_classes(0)
+        >>> source.class_names[0], source.folds, source.classes("val", 0)
         ('striped star', 4, (0, 1, 2, 3, 4))
         >>> source.listing("val", 0).pairs[:2]
         (('val_000000', 0), ('val_000001', 1))
@@ -52,6 +52,7 @@ class ShapesSource:
     name: str = "shapes"
     class_names: tuple[str, ...] = tuple(f"{texture} {outline}" for texture, outline in CLASSES)
     folds: int = len(CLASSES) // PER_FOLD
+    lists: Lists = "published"  # there are no files: the lists are always these
 
     def __init__(
         self,
@@ -78,24 +79,32 @@ class ShapesSource:
         self.seed = seed
         self._counts: dict[Split, int] = {"train": train_images, "val": val_images}
 
-    def fold_classes(self, fold: int) -> tuple[int, ...]:
-        """The five classes held out in ``fold``. Raises DataError out of range."""
-        if not 0 <= fold < self.folds:
-            raise DataError(f"shapes: fold is {fold}, expected 0 to {self.folds - 1}")
-        return tuple(range(PER_FOLD * fold, PER_FOLD * (fold + 1)))
+    def classes(self, split: Split, fold: int | None) -> tuple[int, ...]:
+        """``val`` and ``test``: the five classes held out in ``fold``; ``train``: all others."""
+        check_split(split, self.name)
+        fold = check_fold(self.name, self.folds, fold)
+        held_out = range(PER_FOLD * fold, PER_FOLD * (fold + 1))
+        return tuple(each for each in range(len(CLASSES)) if (each in held_out) == (split != "train"))
 
-    def listing(self, split: Split, fold: int) -> Listing:
-        """``train``: training images of all other folds; ``val``: test images of ``fold``. Draws nothing.
+    def listing(self, split: Split, fold: int | None) -> Listing:
+        """``train``: training images of all other folds; else test images of ``fold``. Draws nothing.
 
         Raises:
             DataError: unknown split, or fold out of range.
         """
-        if split not in _SPLITS:
-            raise DataError(unknown("split of shapes", split, _SPLITS))
-        held_out = self.fold_classes(fold)
-        labels = ((index, index % len(CLASSES)) for index in range(self._counts[split]))
-        wanted = ((i, label) for i, label in labels if (label in held_out) == (split == "val"))
-        return Listing(tuple((f"{split}_{index:06d}", label) for index, label in wanted))
+        classes = self.classes(split, fold)
+        kind: Split = "train" if split == "train" else "val"
+        labels = ((index, index % len(CLASSES)) for index in range(self._counts[kind]))
+        wanted = ((index, label) for index, label in labels if label in classes)
+        return Listing(tuple((f"{kind}_{index:06d}", label) for index, label in wanted))
+
+    def has(self, name: str) -> bool:
+        """Is there such an image?"""
+        try:
+            self._parse(name)
+        except DataError:
+            return False
+        return True
 
     def scene(self, name: str) -> Scene:
         """The whole scene of an image: its pixels, the class of each of them, the void borders.
