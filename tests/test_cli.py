@@ -67,7 +67,8 @@ def test_help_shows_everything_to_choose(call: Any, flag: str) -> None:
     lines = [line.split() for line in outcome.out.splitlines()]
     for group in ("model", "masking", "backbone", "dataset", "optimizer", "trainer", "logger", "callbacks"):
         assert any(line[:1] == [group] and "[" in " ".join(line) for line in lines), group
-    assert ["masking", "feature,", "[hybrid],", "input,", "none"] in lines
+    assert ["paths", "[default]"] in lines
+    assert f"masking {MASKINGS}".replace(" hybrid,", " [hybrid],") in " ".join(outcome.out.split())
     for key in ("fold", "shot", "seed", "resume", "loader.batch_size", "trainer.max_epochs", "paths.data"):
         assert any(line[:1] == [key] for line in lines), key
     for text in (
@@ -84,14 +85,18 @@ def test_help_shows_everything_to_choose(call: Any, flag: str) -> None:
 def test_help_of_evaluation_needs_no_checkpoint(call: Any) -> None:
     outcome = call(EVALUATE, "--help")
     assert outcome.code == 0
-    assert "[checkpoint], hsnet" in outcome.out
+    assert "[checkpoint], asnet, hsnet, vat" in outcome.out
     assert "[required]" in outcome.out
 
 
+MASKINGS = (
+    "feature, hybrid, hybrid_after_relu, hybrid_black, hybrid_deep, hybrid_dilated, hybrid_remask, "
+    "hybrid_soft, input, none"
+)
 REFUSALS = {
     "fodl=1": "error: unknown key 'fodl': did you mean 'fold'?",
     "masking=hybird": "error: unknown option 'hybird' for masking: did you mean 'hybrid'? "
-    "(known: feature, hybrid, input, none)",
+    f"(known: {MASKINGS})",
     "fold=abc": "error: fold: expected a whole number, got 'abc'",
     "fold=4": "error: fold=4: dataset shapes has folds 0 to 3",
     "masking hybrid": "error: 'masking' is not key=value: did you mean 'masking=hybrid'?",
@@ -105,7 +110,7 @@ REFUSALS = {
     "or quote a text that holds commas",
     "-m fold=0,1,2,4": "error: fold=4: dataset shapes has folds 0 to 3",
     "-m masking=none,hybird": "error: unknown option 'hybird' for masking: did you mean 'hybrid'? "
-    "(known: feature, hybrid, input, none)",
+    f"(known: {MASKINGS})",
     "-m backbone=mobilenet_v2,resnet50 backbone.weights=bundled": "error: backbone.weights=bundled: only the "
     "weights of mobilenet_v2 are in the package; for resnet50 give imagenet, random or a file",
     "-m shot=1,5 seed=range(0,9) fold=3,4": "error: fold=4: dataset shapes has folds 0 to 3",
@@ -131,7 +136,7 @@ def test_refusals_are_one_line_and_write_nothing(call: Any, tmp_path: Path, word
         ("ckpt=x.ckpt", "error: ckpt=x.ckpt: there is no such file or folder"),
         ("ckpt=x.ckpt fodl=1", "error: unknown key 'fodl': did you mean 'fold'?"),
         ("ckpt=x.ckpt masking=hybird", "error: unknown option 'hybird' for masking: did you mean 'hybrid'? "
-         "(known: checkpoint, feature, hybrid, input, none)"),
+         f"(known: checkpoint, {MASKINGS})"),
         ("-m ckpt=x,y", "error: ckpt: one checkpoint at a time; run the program once for each"),
     ],
 )  # fmt: skip

@@ -35,7 +35,7 @@ TARGETS = sorted({target for path in FILES for target in targets(yaml.safe_load(
 
 
 def test_the_groups_are_those_promised() -> None:
-    promised = "backbone callbacks dataset experiment logger masking model optimizer paths trainer"
+    promised = "backbone callbacks dataset experiment logger masking model optimizer paths recipe trainer"
     assert promised.split() == GROUPS
 
 
@@ -49,8 +49,10 @@ def test_every_option_composes(group: str, option: str) -> None:
 @pytest.mark.parametrize("masking", [option for group, option in OPTIONS if group == "masking"])
 def test_every_masking_goes_with_every_backbone(masking: str, backbone: str) -> None:
     cfg = compose(f"masking={masking}", f"backbone={backbone}")
-    assert cfg.backbone.name == backbone
-    assert cfg.masking == yaml.safe_load((conf_dir() / "masking" / f"{masking}.yaml").read_text())
+    for group, option in (("masking", masking), ("backbone", backbone)):
+        said = yaml.safe_load((conf_dir() / group / f"{option}.yaml").read_text())
+        own = {key: value for key, value in said.items() if key not in ("defaults", "weights", "image_size")}
+        assert own.items() <= OmegaConf.to_container(cfg[group]).items()
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -70,20 +72,6 @@ def test_default_is_the_embedded_run() -> None:
     assert (cfg.trainer.accelerator, list(cfg.logger), cfg.resume) == ("auto", ["csv"], None)
 
 
-def test_published_experiment_has_the_published_numbers() -> None:
-    cfg = compose("experiment=hsnet_pascal_resnet50")
-    assert cfg.masking._target_ == "hmseg.masking.FeatureMasking"
-    assert (cfg.optimizer._target_, cfg.optimizer.lr, cfg.optimizer.weight_decay) == (
-        "torch.optim.Adam",
-        1e-3,
-        0,
-    )
-    assert (cfg.loader.batch_size, cfg.dataset.image_size, cfg.trainer.max_epochs) == (20, 400, 2000)
-    hybrid = compose("experiment=hsnet_hm_pascal_resnet101")
-    assert (hybrid.masking._target_, hybrid.backbone.name) == ("hmseg.masking.HybridMasking", "resnet101")
-    assert hybrid.loader == cfg.loader
-
-
 def test_several_loggers_at_once() -> None:
     assert list(compose("logger=[csv,tensorboard]").logger) == ["csv", "tensorboard"]
     assert not compose("logger=none").logger
@@ -95,7 +83,7 @@ def test_data_sets_keep_their_options_in_one_place() -> None:
     assert shapes.source.image_size == 128
     pascal = compose("dataset=pascal", "dataset.root=/voc", "dataset.splits=/lists").dataset
     assert (pascal.source.root, pascal.source.splits) == ("/voc", "/lists")
-    assert compose("dataset=pascal", "dataset.root=/voc").dataset.source.splits == "/voc/splits"
+    assert compose("dataset=pascal", "dataset.root=/voc").dataset.source.splits is None  # the source knows
 
 
 def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,12 +125,30 @@ MISTAKES = {
     "callbacks.best.save_topk=3": "unknown key 'callbacks.best.save_topk': did you mean "
     "'callbacks.best.save_top_k'?",
     "paths.foo=1": "unknown key 'paths.foo' (known: data, output_dir, weights)",
-    "masking=hybird": "unknown option 'hybird' for masking: did you mean 'hybrid'? "
-    "(known: feature, hybrid, input, none)",
+    "masking=hybird": "unknown option 'hybird' for masking: did you mean 'hybrid'? (known: "
+    "feature, hybrid, hybrid_after_relu, hybrid_black, hybrid_deep, hybrid_dilated, hybrid_remask, "
+    "hybrid_soft, input, none)",
     "logger=[csv,tensorbord]": "unknown option 'tensorbord' for logger: did you mean 'tensorboard'? "
     "(known: csv, none, tensorboard, wandb)",
-    "optimizer=_adam": "unknown option '_adam' for optimizer: did you mean 'adam'? (known: adam, adamw, sgd)",
-    "masking=null": "masking: expected the name of an option, got null (known: feature, hybrid, input, none)",
+    "optimizer=_adam": "unknown option '_adam' for optimizer: did you mean 'adam'? (known: adam, adamw, "
+    "asnet, hsnet, sgd, vat)",
+    "loader.resize=cv2": "unknown loader.resize 'cv2'. (known: opencv, pil)",
+    "loader.augmentation=vta": "unknown loader.augmentation 'vta': did you mean 'vat'? (known: none, vat)",
+    "loader.keep_images=-1": "loader.keep_images: expected at least 0, got -1",
+    "trainer=null": "trainer: expected the name of an option, got null (known: auto, cpu, ddp, debug, gpu)",
+    "masking.treshold=1": "unknown key 'masking.treshold': did you mean 'masking.threshold'?",
+    "masking=input masking.mix=1": "unknown key 'masking.mix' (known: dilate, fill)",
+    "masking.mix=soft": "masking.mix: expected a number, got 'soft'",
+    "masking.mix=0": "masking.mix: expected a number above 0, or null, got 0.0",
+    "masking.threshold=inf": "masking.threshold: expected a number, got inf",
+    "masking.relu=befor": "unknown masking.relu 'befor': did you mean 'before'? (known: after, before)",
+    "masking=input masking.fill=blakc": "unknown masking.fill 'blakc': did you mean 'black'? "
+    "(known: black, mean)",
+    "masking.dilate=1.5": "masking.dilate: expected a whole number, got '1.5'",
+    "masking.dilate=-1": "masking.dilate: expected whole pixels, at least 0, got -1",
+    "masking.levels=[5]": "masking.levels: expected different pyramid levels out of 1 to 4, such as [4,3], "
+    "or null for all, got [5]",
+    "backbone=timm backbone.block=1": "unknown key 'backbone.block': did you mean 'backbone.blocks'?",
     "fold=abc": "fold: expected a whole number, got 'abc'",
     "fold=1.5": "fold: expected a whole number, got '1.5'",
     "fold=true": "fold: expected a whole number, got 'True'",
@@ -284,7 +290,8 @@ def test_nothing_to_build_is_refused(tmp_path: Path) -> None:
 def test_schemas_are_hidden_from_the_options() -> None:
     with Composer() as composer:
         assert composer.options("backbone") == sorted(
-            ["mobilenet_v2", "resnet101", "resnet50", "resnet50_caffe", "vgg16"]
+            ["convnext_tiny", "dinov2_small", "mobilenet_v2", "resnet101", "resnet50", "resnet50_caffe"]
+            + ["timm", "vgg16"]
         )
     assert any(name.startswith("_") for _, name, _ in SCHEMAS)
 
@@ -329,7 +336,7 @@ def test_evaluation_knows_the_options_of_the_data_set_trained_on(tmp_path: Path)
     path = save(tmp_path / "best.ckpt", config)
     assert evaluation(path).dataset.source.root == "/voc"
     moved = evaluation(path, "dataset.root=/elsewhere").dataset
-    assert moved.source.root == "/elsewhere" and moved.source.splits == "/voc/splits"
+    assert moved.source.root == "/elsewhere" and moved.source.splits is None
     config["dataset"]["image_size"] = "large"
     with pytest.raises(CheckpointError, match="its dataset can't be used .*large"):
         evaluation(save(tmp_path / "bad.ckpt", config))

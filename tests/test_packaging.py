@@ -53,6 +53,7 @@ def test_wheel_holds_licences_and_scripts(wheel: zipfile.ZipFile) -> None:
     text = wheel.read(scripts).decode()
     assert "hmseg-train = hmseg.train:main" in text
     assert "hmseg-evaluate = hmseg.evaluate:main" in text
+    assert "hmseg-convert = hmseg.convert:main" in text
 
 
 def test_conf_is_found_inside_an_unpacked_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

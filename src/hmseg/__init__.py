@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hmseg.masking import feature_mask, hybrid_mask, input_mask
     from hmseg.metrics import FewShotIoU
     from hmseg.networks import FewShotNetwork, build_network, vote
+    from hmseg.published import import_published
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ _HOME = {
     "export_published": "hmseg.checkpoints",
     "feature_mask": "hmseg.masking",
     "hybrid_mask": "hmseg.masking",
+    "import_published": "hmseg.published",
     "input_mask": "hmseg.masking",
     "load_published": "hmseg.checkpoints",
     "vote": "hmseg.networks",
@@ -41,6 +43,7 @@ __all__ = [
     "export_published",
     "feature_mask",
     "hybrid_mask",
+    "import_published",
     "input_mask",
     "load_published",
     "vote",
