@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -178,3 +180,28 @@ def test_mid_epoch_checkpoint_of_another_setting_is_refused(fake_source: Source)
         loader(position, 4).load_state_dict(saved)  # 5 are all the batches of 4: not the same episodes
     position.batches = 10
     loader(position, 2, seed=1).load_state_dict(loader(position, 2).state_dict())  # an epoch's end
+
+
+FORKED = """
+import cv2, numpy as np
+from hmseg.data.dataset import EpisodeDataset
+from hmseg.data.episode import EpisodeSpec, Sample
+from hmseg.data.loader import EpisodeLoader
+
+class Grey:
+    name = "grey"
+    def read(self, name, class_id):
+        mask = np.ones((64, 48), dtype=bool)
+        return Sample(np.full((64, 48, 3), 9, dtype=np.uint8), mask, ~mask)
+
+cv2.setNumThreads(4)
+cv2.GaussianBlur(np.zeros((2000, 2000, 3), dtype=np.uint8), (9, 9), 3)  # OpenCV has threads from here on
+items = [(0, EpisodeSpec(0, "a", ("b",)))]
+loader = EpisodeLoader(EpisodeDataset(Grey(), (32, 32), resize="opencv"), items, 1, num_workers=1)
+print(next(iter(loader)).query_image.float().mean().item(), cv2.getNumThreads())
+"""
+
+
+def test_workers_of_a_process_with_opencv_threads_do_not_hang() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["9.0", "4"], done.stderr

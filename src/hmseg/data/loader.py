@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -118,6 +119,20 @@ class SeedWorker:
         cv2.setNumThreads(1)  # as PyTorch does with its own in a worker: the workers share the cores
 
 
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Stops OpenCV's threads while workers are made, who inherit the setting.
+
+    A fork of a process in which OpenCV has threads waits for them for ever, as soon as it uses OpenCV.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
 def _in_one_line(error: HmsegError) -> HmsegError:
     """The error as it was raised in a worker, without the worker's traceback in its message."""
     last = str(error).rstrip().splitlines()[-1]
@@ -164,7 +179,9 @@ class EpisodeLoader(DataLoader[Episode]):
     # DataLoader declares its private iterator type; a generator is what callers use of it.
     def __iter__(self) -> Iterator[Episode]:  # type: ignore[override]
         try:
-            yield from super().__iter__()
+            with _one_opencv_thread():
+                batches = super().__iter__()
+            yield from batches
         except HmsegError as error:
             raise _in_one_line(error) from None
 
