@@ -1,6 +1,6 @@
 """What each model x masking x backbone costs: parameters, time of an episode and of a training step, memory.
 
-python benchmarks/costs.py results/costs [--models hsnet asnet vat] [--backbones resnet50 …] [--repeats 3]
+python benchmarks/costs.py results/costs [--models hsnet asnet vat] [--backbones resnet50 …] [--repeats 2]
 
 Every cell runs in a process of its own, so that its peak memory is its own; weights are random, for they
 change no time. One 1-shot episode at the model's published image size on PASCAL-5i (conf/recipe). A cell that
@@ -25,7 +25,16 @@ Record = dict[str, Any]
 Cell = tuple[str, str, str]
 MODELS = ("hsnet", "asnet", "vat")
 MASKINGS = ("none", "feature", "input", "hybrid")
-BACKBONES = ("vgg16", "resnet50", "resnet101", "resnet50_caffe", "mobilenet_v2")
+BACKBONES = (
+    "resnet50",
+    "vgg16",
+    "resnet101",
+    "mobilenet_v2",
+    "resnet50_caffe",
+    "convnext_tiny",
+    "dinov2_small",
+)
+"""In the order in which they are measured: one can stop after any."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,14 +48,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     path = args.out.with_suffix(".jsonl")
     records = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     done = {tuple(record["cell"]) for record in records}
-    cells = [cell for cell in product(args.models, args.maskings, args.backbones) if cell not in done]
+    order = product(args.backbones, args.models, args.maskings)
+    cells = [cell for backbone, *rest in order if (cell := (*rest, backbone)) not in done]
     started = time.perf_counter()
     for number, cell in enumerate(cells):
         left = (time.perf_counter() - started) / number * (len(cells) - number) if number else float("nan")
         print(f"[{number + 1}/{len(cells)}, {left / 60:.0f} min left] {' '.join(cell)}", flush=True)
         records.append(_run(cell, args.repeats, args.threads))
         write(path, "".join(f"{json.dumps(record)}\n" for record in records))
-    write(args.out.with_suffix(".md"), report(records))
+        write(args.out.with_suffix(".md"), report(records))
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -55,7 +65,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--maskings", nargs="+", default=MASKINGS)
     parser.add_argument("--backbones", nargs="+", default=BACKBONES)
-    parser.add_argument("--repeats", type=int, default=3, help="timed repetitions after one for warming up")
+    parser.add_argument("--repeats", type=int, default=2, help="timed repetitions after one for warming up")
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's own choice")
     parser.add_argument("--cell", nargs=3, help="measure one cell in this process and print its record")
     return parser.parse_args(argv)
@@ -140,6 +150,7 @@ def peak_memory() -> float:
 def report(records: Sequence[Record]) -> str:
     """The table, with what it was measured on."""
     ran = [record for record in records if "failed" not in record]
+    records = sorted(records, key=_place)
     lines = [
         "# What each combination costs",
         "",
@@ -167,6 +178,11 @@ def report(records: Sequence[Record]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _place(record: Record) -> tuple[int, ...]:
+    lists = (MODELS, MASKINGS, BACKBONES)
+    return tuple(known.index(name) for known, name in zip(lists, record["cell"], strict=True))
 
 
 def _row(record: Record) -> str:
