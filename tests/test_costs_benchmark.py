@@ -16,6 +16,8 @@ PATH = Path(__file__).resolve().parents[1] / "benchmarks/costs.py"
 
 @pytest.fixture(scope="module")
 def costs() -> ModuleType:
+    if not PATH.is_file():
+        pytest.skip("an installed copy has no benchmarks")
     spec = importlib.util.spec_from_file_location("costs", PATH)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
