@@ -164,6 +164,11 @@ def report(records: Sequence[Record]) -> str:
         *(_row(record) for record in records),
         "",
     ]
+    known = {tuple(record["cell"]) for record in records}
+    absent = [cell for cell in product(MODELS, MASKINGS, BACKBONES) if cell not in known]
+    if absent:
+        listed = "; ".join(" ".join(cell) for cell in absent)
+        lines += [f"Not measured, the run was stopped before (the same command goes on): {listed}.", ""]
     if ran:
         first = ran[0]
         versions = ", ".join(f"{name} {number}" for name, number in first["versions"].items())

@@ -68,6 +68,8 @@ def test_only_missing_cells_run_and_the_table_is_sorted(
     ]
     assert "1,500 (1,000) | 4,000 (0) | 1.00 | 2.50" in rows[0]
     assert "could not run: too large" in rows[2]
+    absent = out.with_suffix(".md").read_text().partition("Not measured")[2]
+    assert "asnet none resnet50;" in absent and "hsnet none resnet50;" not in absent
 
 
 def test_a_cell_that_cannot_run_says_why(costs: ModuleType) -> None:
