@@ -18,6 +18,7 @@ ENTRY_POINTS = {
     "episodes",
     "episode_lists",
     "prepare",
+    "report",
     "training",
     "evaluation",
     "cli",
@@ -84,7 +85,16 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["hmseg", "hmseg.errors", "hmseg.config", "hmseg.cli", "hmseg.train", "hmseg.evaluate", "hmseg.convert"],
+    [
+        "hmseg",
+        "hmseg.errors",
+        "hmseg.config",
+        "hmseg.cli",
+        "hmseg.train",
+        "hmseg.evaluate",
+        "hmseg.convert",
+        "hmseg.report",
+    ],
 )
 def test_entry_points_answer_before_torch_is_imported(module: str) -> None:
     script = f"import sys, {module}; print(sorted({{'torch', 'pytorch_lightning'}} & set(sys.modules)))"

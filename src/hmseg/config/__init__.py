@@ -27,7 +27,7 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
 
     Args:
         *overrides: as on the command line.
-        config_name: ``train``, ``evaluate``, ``convert`` or ``prepare``.
+        config_name: ``train``, ``evaluate``, ``convert``, ``prepare`` or ``report``.
 
     Raises:
         ConfigError: the one line that the entry point would print.
@@ -48,7 +48,7 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
             cfg = composer.compose(config_name, prepared)
     finally:
         withdraw()
-    if cfg.paths._get_node("output_dir")._value() == _RUN_FOLDER:
+    if "paths" in cfg and cfg.paths._get_node("output_dir")._value() == _RUN_FOLDER:
         cfg.paths.output_dir = _OUTSIDE_A_RUN
     check(cfg)
     return cfg

@@ -1,0 +1,52 @@
+"""Claims and what the records say about them, as plain rows."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hmseg.reporting.measurement import Measurement
+
+Row = dict[str, Any]
+
+
+def claim_rows(measurements: Iterable[Measurement]) -> list[Row]:
+    """A row for each published claim.
+
+    Args:
+        measurements: what was measured, checked.
+
+    Returns:
+        Rows of ``id``, ``benchmark``, ``shot``, ``model``, ``masking``, ``backbone``, ``claimed``,
+        ``per_fold``, ``fb_iou``, ``measured``, ``measured_per_fold``, ``measured_fb_iou``, ``status``,
+        ``reason`` and ``records`` (ids of the records that count).
+    """
+    if importlib.util.find_spec("hmseg.claims") is None:
+        return []
+    from hmseg import claims
+
+    records = [dict(one.record) for one in measurements]
+    return [_row(claims.verdict(claim, records)) for claim in claims.published()]
+
+
+def _row(found: Any) -> Row:
+    claim = found.claim
+    counting: Sequence[dict[str, Any]] = [record for fold in found.records for record in found.records[fold]]
+    return {
+        "id": claim.id,
+        "benchmark": claim.benchmark,
+        "shot": claim.shot,
+        "model": claim.model,
+        "masking": claim.masking,
+        "backbone": claim.backbone,
+        "claimed": claim.claimed,
+        "per_fold": claim.per_fold,
+        "fb_iou": claim.fb_iou,
+        "measured": found.miou,
+        "measured_per_fold": [found.by_fold.get(fold) for fold in claim.folds] if found.by_fold else [],
+        "measured_fb_iou": found.fb_iou,
+        "status": found.status,
+        "reason": found.note,
+        "records": [record["id"] for record in counting] if found.miou is not None else [],
+    }

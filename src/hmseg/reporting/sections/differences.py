@@ -1,0 +1,105 @@
+"""Paired differences between maskings and between ways to put several supports together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hmseg.reporting.comparisons import Difference, Unpaired, differences
+from hmseg.reporting.configurations import Configuration
+from hmseg.reporting.figures import difference_figure
+from hmseg.reporting.page import Block, Cell, Figures, Listing, Section, Table, Text
+from hmseg.reporting.setting import Setting
+from hmseg.reporting.words import (
+    ABSENT,
+    bounds,
+    circumstances,
+    fold_name,
+    join,
+    main_view,
+    signed,
+    subject,
+)
+
+
+def compared(every: Sequence[Configuration]) -> Section:
+    """All pairs of maskings; all ways to put supports together; best and last checkpoint."""
+    blocks: list[Block] = [
+        Text(
+            "Difference of mIoU in points between two methods on the same episodes. Both get the same draws "
+            "of the bootstrap, so that what makes an episode hard for both cancels. An interval without "
+            "zero is set off. Several seeds of training count by their mean; the interval holds the choice "
+            "of episodes, not of trainings."
+        )
+    ]
+    count = len(blocks)
+    for attribute, title in (
+        ("masking", "Maskings"),
+        ("aggregation", "Supports put together"),
+        ("checkpoint", "Best and last checkpoint"),
+    ):
+        found, unpaired = differences(every, attribute)
+        if attribute == "masking":
+            blocks += _figures(every)
+        blocks += _tables(found, title)
+        if unpaired:
+            blocks += [Text(f"{title}: pairs that can't be compared."), Listing(_unpaired(unpaired))]
+    if len(blocks) == count:
+        blocks.append(Text("No two configurations here differ in one of these alone."))
+    return Section("differences", "Paired differences", tuple(blocks))
+
+
+def _figures(every: Sequence[Configuration]) -> list[Block]:
+    found, _ = differences(main_view(every), "masking")
+    by_common: dict[Setting, list[Difference]] = {}
+    for one in found:
+        by_common.setdefault(one.common, []).append(one)
+    figures = []
+    for place, (common, members) in enumerate(by_common.items()):
+        rows = [(f"{_label(one.method)} − {_label(one.other)}", one.method, one.mean) for one in members]
+        figures.append(difference_figure(f"differences-{place}", subject(common), rows))
+    return [Figures(tuple(figures))] if figures else []
+
+
+def _tables(found: Sequence[Difference], title: str) -> list[Block]:
+    """One table for each model, backbone, data set and shots."""
+    groups: dict[str, list[Difference]] = {}
+    for one in found:
+        groups.setdefault(subject(one.common), []).append(one)
+    return [_table(f"{title}: {name}", members) for name, members in groups.items()]
+
+
+def _table(caption: str, members: Sequence[Difference]) -> Table:
+    folds = list(dict.fromkeys(fold for one in members for fold in one.per_fold))
+    several = folds != [None]
+    rows = []
+    for one in members:
+        kind = ("good" if one.mean.value > 0 else "bad") if one.mean.clear else ""
+        rows.append(
+            (
+                f"{_label(one.method)} − {_label(one.other)}",
+                circumstances(one.common, but=("protocol", "lists")),
+                *((_fold(one, fold) for fold in folds) if several else ()),
+                Cell(signed(one.mean.value), kind),
+                Cell(bounds(one.mean, with_sign=True), kind),
+            )
+        )
+    header = ("pair", "with", *((fold_name(f) for f in folds) if several else ()), "mean", "95 % interval")
+    return Table(caption, header, tuple(rows), left=2)
+
+
+def _fold(one: Difference, fold: int | None) -> str:
+    if fold not in one.per_fold:
+        return ABSENT
+    return f"{signed(one.per_fold[fold].value)} ({bounds(one.per_fold[fold], with_sign=True)})"
+
+
+def _unpaired(unpaired: Sequence[Unpaired]) -> tuple[str, ...]:
+    return tuple(
+        f"{_label(one.method)} − {_label(one.other)}, "
+        f"{join(subject(one.common), circumstances(one.common))}: {one.reason}"
+        for one in unpaired
+    )
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,139 @@
+"""A real browser (Chromium, inside Qt WebEngine) that loads one page and says what it shows.
+
+Run as a program of its own, so that Qt never lives in the test process: ``look`` does so. Everything but the
+page's own file and data URIs is refused and noted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROBE = """(() => JSON.stringify({
+  scroll_width: document.documentElement.scrollWidth,
+  height: document.documentElement.scrollHeight,
+  images: Array.from(document.images, i => [i.naturalWidth, i.getBoundingClientRect().width]),
+  drawings: Array.from(document.querySelectorAll("svg"), s => s.getBoundingClientRect().width),
+  wide: Array.from(document.querySelectorAll(".scroll"), s => [s.clientWidth, s.scrollWidth]),
+  sections: Array.from(document.querySelectorAll("main > section"), s => s.id),
+  scripts: document.scripts.length,
+  title: document.title,
+  background: getComputedStyle(document.body).backgroundColor,
+  text: document.body.innerText
+}))()"""
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a page looked like.
+
+    Attributes:
+        facts: what ``PROBE`` found.
+        requests: addresses that the page asked for besides itself, all of them refused.
+        picture: the screenshot, a PNG file.
+    """
+
+    facts: dict[str, Any]
+    requests: list[str]
+    picture: Path
+
+
+def look(page: Path, picture: Path, width: int, height: int = 900, dark: bool = False) -> Seen:
+    """Load a page in a window of that size in a process of its own; skips where there is no browser.
+
+    Args:
+        page: an HTML file.
+        picture: the screenshot to write, of the whole page.
+        width: of the window in CSS pixels.
+        height: likewise.
+        dark: prefers-color-scheme.
+    """
+    if importlib.util.find_spec("PySide6") is None:
+        pytest.skip("needs a browser: pip install hmseg[browser]")
+    flags = "--no-sandbox --disable-gpu --disable-dev-shm-usage"
+    if dark:
+        flags += " --blink-settings=preferredColorScheme=0"
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(
+            [sys.executable, __file__, str(page), str(picture), str(width), str(height)],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS * 2,
+            env={
+                **os.environ,
+                "QT_QPA_PLATFORM": "offscreen",
+                "QTWEBENGINE_CHROMIUM_FLAGS": flags,
+                "QTWEBENGINE_DISABLE_SANDBOX": "1",
+                "HOME": home,
+                "XDG_RUNTIME_DIR": home,
+            },
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Seen(found["facts"], found["requests"], picture)
+
+
+def _main(page: str, picture: str, width: int, height: int) -> None:
+    from PySide6.QtCore import QTimer, QUrl
+    from PySide6.QtWebEngineCore import QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
+    from PySide6.QtWebEngineWidgets import QWebEngineView
+    from PySide6.QtWidgets import QApplication
+
+    app = QApplication([sys.argv[0]])
+    requests: list[str] = []
+
+    class Guard(QWebEngineUrlRequestInterceptor):
+        def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:  # noqa: N802 - Qt's name
+            url = info.requestUrl()
+            own = url.isLocalFile() and Path(url.toLocalFile()) == Path(page)
+            if not own and url.scheme() != "data":
+                requests.append(url.toString())
+                info.block(True)
+
+    view, guard = QWebEngineView(), Guard()
+    view.page().profile().setUrlRequestInterceptor(guard)
+    view.page().settings().setAttribute(view.page().settings().WebAttribute.ShowScrollBars, False)
+    view.resize(width, height)
+
+    def loaded(good: bool) -> None:
+        if not good:
+            print("the page could not be loaded", file=sys.stderr)
+            app.exit(1)
+            return
+        view.page().runJavaScript("document.documentElement.scrollHeight", lambda tall: grow(int(tall)))
+
+    def grow(tall: int) -> None:
+        view.page().runJavaScript(f"({PROBE})", lambda facts: settle(json.loads(facts), tall))
+
+    def settle(facts: dict[str, Any], tall: int) -> None:
+        view.resize(width, min(tall, 16000))
+        QTimer.singleShot(700, lambda: finish(facts))
+
+    def finish(facts: dict[str, Any]) -> None:
+        view.grab().save(picture)
+        print(json.dumps({"facts": facts, "requests": requests}))
+        sys.stdout.flush()
+        app.exit(0)
+
+    view.loadFinished.connect(loaded)
+    view.load(QUrl.fromLocalFile(page))
+    view.show()
+    QTimer.singleShot(SECONDS * 1000, lambda: app.exit(2))
+    code = app.exec()
+    sys.stdout.flush()
+    os._exit(code)  # Chromium's own shutdown may hang without a display
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
