@@ -21,6 +21,7 @@ ENTRY_POINTS = {
     "report",
     "training",
     "evaluation",
+    "evaluation_record",
     "cli",
     "assembly",
 }
