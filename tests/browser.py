@@ -31,6 +31,10 @@ PROBE = """(() => JSON.stringify({
   text: document.body.innerText
 }))()"""
 SECONDS = 60
+PAUSE = 250
+"""Milliseconds between two looks at a page that is being painted."""
+TALLEST = 16000
+"""Pixels: more don't fit into a texture."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def look(page: Path, picture: Path, width: int, height: int = 900, dark: bool = 
 
 def _main(page: str, picture: str, width: int, height: int) -> None:
     from PySide6.QtCore import QTimer, QUrl
+    from PySide6.QtGui import QImage
     from PySide6.QtWebEngineCore import QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
     from PySide6.QtWebEngineWidgets import QWebEngineView
     from PySide6.QtWidgets import QApplication
@@ -117,13 +122,19 @@ def _main(page: str, picture: str, width: int, height: int) -> None:
         view.page().runJavaScript(f"({PROBE})", lambda facts: settle(json.loads(facts), tall))
 
     def settle(facts: dict[str, Any], tall: int) -> None:
-        view.resize(width, min(tall, 16000))
-        QTimer.singleShot(700, lambda: finish(facts))
+        view.resize(width, min(tall, TALLEST))
+        QTimer.singleShot(PAUSE, lambda: compare(facts, None))
 
-    def finish(facts: dict[str, Any]) -> None:
-        view.grab().save(picture)
+    def compare(facts: dict[str, Any], before: QImage | None) -> None:
+        """Painting takes its time: done when two pictures are alike and not of one colour."""
+        now = view.grab().toImage()
+        small = now.scaled(40, 40)
+        colours = {small.pixel(x, y) for x in range(40) for y in range(40)}
+        if before is None or now != before or len(colours) == 1:
+            QTimer.singleShot(PAUSE, lambda: compare(facts, now))
+            return
+        now.save(picture)
         print(json.dumps({"facts": facts, "requests": requests}))
-        sys.stdout.flush()
         app.exit(0)
 
     view.loadFinished.connect(loaded)

@@ -38,17 +38,20 @@ def build(
         examples_text: what they are, or how to get some.
     """
     every = configurations(gathered.measurements)
+    verdicts = claims(rows, gathered.measurements)
+    judged = any(row.get("measured") is not None for row in rows)
     return Page(
         title="Few-shot segmentation: claimed and measured",
         summary=_summary(gathered, every, about),
         sections=(
+            *((verdicts,) if judged else ()),
             results(every),
             compared(every),
             training(gathered.measurements),
             classes(every),
             sizes(every),
             _examples(examples, examples_text),
-            claims(rows, gathered.measurements),
+            *(() if judged else (verdicts,)),  # a long table of what is not measured is no beginning
             missing(every, gathered.unfinished),
             origin(every, command, about),
         ),

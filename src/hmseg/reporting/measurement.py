@@ -119,6 +119,7 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
         raise DataError(f"{top.where}: id: 16 hex digits were expected")
     test, config, checkpoint = top.node("test"), top.node("config"), top.node("checkpoint")
     training = top.node("training", optional=True)
+    trained = training.node("config", optional=True)
     shot = test.whole("shot")
     origin = checkpoint.text("origin", "trained")
     setting = Setting(
@@ -137,7 +138,7 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
         checkpoint=checkpoint.text("which", "other"),
         origin=origin,
         selection="" if origin != "trained" else training.text("selection", ""),
-        training=_training(training.node("config", optional=True)) or _training(config),
+        training=_training(trained) or _training(config),
     )
     fold = test.values.get("fold")
     return Measurement(
@@ -147,7 +148,7 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
         setting=setting,
         fold=None if fold is None else test.whole("fold"),
         folds=config.node("dataset", optional=True).whole("folds", None),
-        seed=config.whole("seed", 0) or 0,
+        seed=trained.whole("seed", None) or config.whole("seed", None) or 0,
         run=top.text("run", ""),
         digest=test.text("digest"),
         miou=top.number("miou"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+_NARROW = 18
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -54,6 +56,11 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[Cell | str, ...], ...]
     left: int = 1
+
+    @property
+    def narrow(self) -> bool:
+        """Is the first column narrow enough to stay in sight while a phone's reader moves the others?"""
+        return all(len(row[0].text) <= _NARROW for row in self.cells)
 
     @property
     def cells(self) -> list[list[Cell]]:

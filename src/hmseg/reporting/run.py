@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hmseg import environment
@@ -94,13 +95,13 @@ def _gather(request: Request) -> Gathered:
 
 
 def _print(gathered: Gathered) -> None:
-    short = means(configurations(gathered.measurements))
-    table = Table(title=short.caption, title_justify="left")
-    for place, name in enumerate(short.header):
-        table.add_column(name, justify="right" if place >= short.left else "left")
-    for row in short.cells:
-        table.add_row(*(cell.text.replace("[", "\\[") for cell in row))
     console = Console(soft_wrap=True)
-    console.print(table)
+    for short in means(configurations(gathered.measurements)):
+        table = Table(title=escape(short.caption), title_justify="left")
+        for place, name in enumerate(short.header):
+            table.add_column(name, justify="right" if place >= short.left else "left")
+        for row in short.cells:
+            table.add_row(*(escape(cell.text) for cell in row))
+        console.print(table)
     for job in gathered.unfinished:
         console.print(f"no record: job {job.job}: {' '.join(job.overrides)}", markup=False)

@@ -11,6 +11,7 @@ from hmseg.reporting.statistics import Interval
 
 ABSENT = "–"
 MINUS = "−"
+_SUBJECT = ("model", "backbone", "dataset", "shot")
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -85,26 +86,47 @@ def fold_name(fold: int | None) -> str:
     return "all" if fold is None else f"fold {fold}"
 
 
-def subject(setting: Setting) -> str:
-    """Model, backbone, data and shots: what a reader looks for first; blanks are left out."""
-    shot = f"{setting.shot}-shot" if setting.shot else ""
-    return join(model_name(setting.model), setting.backbone, setting.dataset, shot)
-
-
-def circumstances(setting: Setting, but: Sequence[str] = ()) -> str:
-    """Everything else that a setting says; blanks and the attributes in ``but`` are left out."""
-    parts = {
+def parts(setting: Setting) -> dict[str, str]:
+    """What a setting says, by attribute, in the order in which a reader looks for it; blanks are left out."""
+    said = {
+        "model": model_name(setting.model),
+        "backbone": setting.backbone,
+        "dataset": setting.dataset,
+        "shot": f"{setting.shot}-shot" if setting.shot else "",
         "masking": setting.masking and f"{setting.masking} masking",
         "aggregation": setting.aggregation.replace("_", " "),
         "size": setting.at if setting.size or setting.original_size else "",
         "checkpoint": setting.checkpoint and f"{setting.checkpoint} checkpoint",
         "origin": setting.origin if setting.origin != "trained" else "",
-        "selection": "chosen on classes of its own" if setting.selection == "clean" else "",
+        "selection": "chosen on classes set aside" if setting.selection == "clean" else "",
         "protocol": setting.episodes_of if setting.protocol else "",
         "lists": f"{setting.lists} lists" if setting.lists else "",
         "training": setting.training,
     }
-    return join(*(text for name, text in parts.items() if name not in but))
+    return {name: text for name, text in said.items() if text}
+
+
+def subject(setting: Setting) -> str:
+    """Model, backbone, data and shots: what a reader looks for first."""
+    return join(*(text for name, text in parts(setting).items() if name in _SUBJECT))
+
+
+def circumstances(setting: Setting, but: Sequence[str] = ()) -> str:
+    """Everything else that a setting says, but for some attributes."""
+    return join(*(text for name, text in parts(setting).items() if name not in (*_SUBJECT, *but)))
+
+
+def shared(settings: Sequence[Setting], but: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """What settings have in common, and what else each one says, in words.
+
+    Args:
+        settings: at least one.
+        but: attributes to leave out.
+    """
+    every = [parts(setting) for setting in settings]
+    common = {name: text for name, text in every[0].items() if all(one.get(name) == text for one in every)}
+    rest = [join(*(text for name, text in one.items() if name not in (*common, *but))) for one in every]
+    return join(*(text for name, text in common.items() if name not in but)), rest
 
 
 def join(*parts: str) -> str:

@@ -12,10 +12,9 @@ from hmseg.reporting.setting import Setting
 from hmseg.reporting.words import (
     ABSENT,
     bounds,
-    circumstances,
     fold_name,
-    join,
     main_view,
+    shared,
     signed,
     subject,
 )
@@ -65,26 +64,33 @@ def _tables(found: Sequence[Difference], title: str) -> list[Block]:
     groups: dict[str, list[Difference]] = {}
     for one in found:
         groups.setdefault(subject(one.common), []).append(one)
-    return [_table(f"{title}: {name}", members) for name, members in groups.items()]
+    return [_table(title, members) for members in groups.values()]
 
 
-def _table(caption: str, members: Sequence[Difference]) -> Table:
+def _table(title: str, members: Sequence[Difference]) -> Table:
     folds = list(dict.fromkeys(fold for one in members for fold in one.per_fold))
     several = folds != [None]
+    common, apart = shared([one.common for one in members])
     rows = []
-    for one in members:
+    for one, rest in zip(members, apart, strict=True):
         kind = ("good" if one.mean.value > 0 else "bad") if one.mean.clear else ""
         rows.append(
             (
                 f"{_label(one.method)} − {_label(one.other)}",
-                circumstances(one.common, but=("protocol", "lists")),
+                *((rest,) if any(apart) else ()),
                 *((_fold(one, fold) for fold in folds) if several else ()),
                 Cell(signed(one.mean.value), kind),
                 Cell(bounds(one.mean, with_sign=True), kind),
             )
         )
-    header = ("pair", "with", *((fold_name(f) for f in folds) if several else ()), "mean", "95 % interval")
-    return Table(caption, header, tuple(rows), left=2)
+    header = (
+        "pair",
+        *(("with",) if any(apart) else ()),
+        *((fold_name(fold) for fold in folds) if several else ()),
+        "mean",
+        "95 % interval",
+    )
+    return Table(f"{title}: {common}", header, tuple(rows), left=2 if any(apart) else 1)
 
 
 def _fold(one: Difference, fold: int | None) -> str:
@@ -94,10 +100,10 @@ def _fold(one: Difference, fold: int | None) -> str:
 
 
 def _unpaired(unpaired: Sequence[Unpaired]) -> tuple[str, ...]:
+    _, apart = shared([one.common for one in unpaired])
     return tuple(
-        f"{_label(one.method)} − {_label(one.other)}, "
-        f"{join(subject(one.common), circumstances(one.common))}: {one.reason}"
-        for one in unpaired
+        f"{_label(one.method)} − {_label(one.other)}{rest and f', {rest}'}: {one.reason}"
+        for one, rest in zip(unpaired, apart, strict=True)
     )
 
 

@@ -10,7 +10,7 @@ from hmseg.reporting.curves import hardware_of
 from hmseg.reporting.fields import printable
 from hmseg.reporting.measurement import Measurement
 from hmseg.reporting.page import Block, Listing, Section, Table, Text
-from hmseg.reporting.words import ABSENT, circumstances, duration, fold_name, join, subject
+from hmseg.reporting.words import ABSENT, duration, fold_name, join, shared
 
 
 def origin(every: Sequence[Configuration], command: str, about: Mapping[str, Any]) -> Section:
@@ -35,13 +35,11 @@ def origin(every: Sequence[Configuration], command: str, about: Mapping[str, Any
 
 
 def _records(runs: Sequence[Measurement]) -> Table:
+    common, apart = shared([run.setting for run in runs])
     rows = [
         (
             run.identity,
-            join(
-                subject(run.setting), circumstances(run.setting, but=("protocol", "lists", "training")),
-                "" if run.fold is None else fold_name(run.fold), f"seed {run.seed}",
-            ),
+            join(rest, "" if run.fold is None else fold_name(run.fold), f"seed {run.seed}"),
             run.setting.lists,
             run.digest[:12],
             _of(run, "checkpoint", "sha256")[:12] or ABSENT,
@@ -51,13 +49,13 @@ def _records(runs: Sequence[Measurement]) -> Table:
             _text(run, "date")[:16].replace("T", " ") or ABSENT,
             hardware_of(run),
         )
-        for run in runs
-    ]  # fmt: skip
+        for run, rest in zip(runs, apart, strict=True)
+    ]
     header = (
         "record", "of", "lists", "episodes (SHA-256)", "checkpoint (SHA-256)", "trained", "backbone weights",
         "commit", "date (UTC)", "tested on",
     )  # fmt: skip
-    return Table("Records", header, tuple(rows), left=len(header))
+    return Table(f"Records: {common}", header, tuple(rows), left=len(header))
 
 
 def _training(run: Measurement) -> str:

@@ -15,6 +15,7 @@ from hmseg.reporting.words import (
     fold_name,
     join,
     number,
+    shared,
     spread,
     subject,
     swatch,
@@ -131,45 +132,52 @@ def _remarks(members: Sequence[Configuration]) -> Iterable[Block]:
 
 
 def missing(every: Sequence[Configuration], unfinished: Sequence[Unfinished]) -> Section:
-    """Folds and seeds that are not there, and jobs of a sweep without a record."""
-    lines = []
-    for one in every:
-        gaps = []
-        if one.missing_folds:
-            gaps.append(f"folds {', '.join(map(str, one.missing_folds))}")
-        gaps += [f"seed {seed} of {fold_name(fold)}" for fold, seed in one.missing_cells]
-        tables = [fold_name(run.fold) for run in one.measurements if run.table_path is None]
-        if tables:
-            gaps.append(f"tables of episodes of {', '.join(dict.fromkeys(tables))}")
-        if gaps:
-            lines.append((_name(one.setting), "; ".join(gaps)))
-    blocks: list[Block] = []
-    if lines:
-        blocks.append(Table("Not measured", ("configuration", "what is missing"), tuple(lines), left=2))
+    """Which folds and seeds each configuration has and lacks, and the jobs of a sweep without a record."""
+    common, apart = shared([one.setting for one in every])
+    rows = [
+        (
+            rest or common,
+            ", ".join(map(str, one.folds)) if one.folds != (None,) else ABSENT,
+            ", ".join(map(str, one.seeds)),
+            Cell("; ".join(_gaps(one)) or "nothing", "strong" if _gaps(one) else "quiet"),
+        )
+        for one, rest in zip(every, apart, strict=True)
+    ]
+    header = ("configuration", "folds", "seeds", "missing")
+    blocks: list[Block] = [Table(f"What there is: {common}", header, tuple(rows), left=4)]
     if unfinished:
         blocks.append(Text("Jobs of the sweep without a record: failed, stopped or still running."))
         blocks.append(Listing(tuple(f"{one.job}: {' '.join(one.overrides)}" for one in unfinished)))
-    if not blocks:
-        blocks.append(Text("Every configuration has every fold of its data set with the same seeds."))
     return Section("missing", "What is missing", tuple(blocks))
 
 
-def _name(setting: Setting) -> str:
-    return join(subject(setting), circumstances(setting, but=("protocol", "lists")))
+def _gaps(one: Configuration) -> list[str]:
+    gaps = [f"folds {', '.join(map(str, one.missing_folds))}"] if one.missing_folds else []
+    gaps += [f"seed {seed} of {fold_name(fold)}" for fold, seed in one.missing_cells]
+    tables = [fold_name(run.fold) for run in one.measurements if run.table_path is None]
+    return gaps + ([f"tables of episodes of {', '.join(dict.fromkeys(tables))}"] if tables else [])
 
 
-def means(every: Sequence[Configuration]) -> Table:
-    """One line for each configuration: the short table on the terminal."""
-    rows = tuple(
-        (
-            subject(one.setting),
-            one.setting.masking,
-            circumstances(one.setting, but=("masking", "protocol", "lists")),
-            f"{len(one.folds)}/{len(one.folds) + len(one.missing_folds)}",
-            str(len(one.seeds)),
-            spread(*one.score()),
-            number(one.score("fb_iou")[0]),
+def means(every: Sequence[Configuration]) -> list[Table]:
+    """The short tables on the terminal: one for each model, backbone, data set and shots."""
+    groups: dict[str, list[Configuration]] = {}
+    for one in every:
+        groups.setdefault(subject(one.setting), []).append(one)
+    tables = []
+    for name, members in groups.items():
+        _, apart = shared(
+            [one.setting for one in members], but=("masking", "model", "backbone", "dataset", "shot")
         )
-        for one in every
-    )
-    return Table("Results", ("of", "masking", "with", "folds", "seeds", "mIoU", "FB-IoU"), rows, left=3)
+        rows = tuple(
+            (
+                one.setting.masking,
+                rest,
+                f"{len(one.folds)}/{len(one.folds) + len(one.missing_folds)}",
+                str(len(one.seeds)),
+                spread(*one.score()),
+                number(one.score("fb_iou")[0]),
+            )
+            for one, rest in zip(members, apart, strict=True)
+        )
+        tables.append(Table(name, ("masking", "", "folds", "seeds", "mIoU", "FB-IoU"), rows, left=2))
+    return tables

@@ -12,11 +12,11 @@ from hmseg.reporting.setting import Setting
 from hmseg.reporting.statistics import mean_and_deviation
 from hmseg.reporting.words import (
     ABSENT,
-    circumstances,
     duration,
     fold_name,
     join,
     number,
+    shared,
     spread,
     subject,
     swatch,
@@ -35,7 +35,8 @@ def training(measurements: Iterable[Measurement]) -> Section:
         Text(
             "Validation mIoU while training; a dot marks the best model. The claim behind it: hybrid masking "
             "needs fewer epochs to its best model. A best model at the last validations means that the "
-            "training was not long enough to tell."
+            "training was not long enough to tell; of a run whose last checkpoint was not tested, only the "
+            "validations up to its best model are known."
         ),
         Figures(tuple(_figures(runs))),
         _means(runs),
@@ -65,12 +66,13 @@ def _means(runs: Sequence[Curve]) -> Table:
     groups: dict[Setting, list[Curve]] = {}
     for run in runs:
         groups.setdefault(run.common, []).append(run)
+    common, apart = shared(list(groups), but=("masking", "lists"))
     rows = []
-    for common, members in groups.items():
+    for (setting, members), rest in zip(groups.items(), apart, strict=True):
         rows.append(
             (
-                Cell(common.masking, swatch(common.masking)),
-                _about(common),
+                Cell(setting.masking, swatch(setting.masking)),
+                *((rest,) if any(apart) else ()),
                 str(len(members)),
                 spread(*mean_and_deviation([run.best.miou for run in members])),
                 spread(*mean_and_deviation([run.best.epoch for run in members])),
@@ -80,40 +82,36 @@ def _means(runs: Sequence[Curve]) -> Table:
             )
         )
     header = (
-        "masking", "of", "runs", "best validation mIoU", "epochs to it", "time to it", "epochs to 95 % of it",
-        "time to 95 %",
+        "masking", *(("of",) if any(apart) else ()), "runs", "best validation mIoU", "epochs to it",
+        "time to it", "epochs to 95 % of it", "time to 95 %",
     )  # fmt: skip
-    caption = "Convergence: means over folds and seeds, ± sample standard deviation over runs"
-    return Table(caption, header, tuple(rows), left=2)
+    caption = f"Convergence: means over folds and seeds, ± standard deviation over runs: {common}"
+    return Table(caption, header, tuple(rows), left=2 if any(apart) else 1)
 
 
 def _runs(runs: Sequence[Curve]) -> Table:
+    common, apart = shared([run.common for run in runs], but=("masking", "lists"))
     rows = []
-    for run in runs:
+    for run, rest in zip(runs, apart, strict=True):
         last = run.points[-1]
-        complete = {True: "yes", False: "no", None: ABSENT}[run.complete]
         rows.append(
             (
                 Cell(run.common.masking, swatch(run.common.masking)),
-                join(_about(run.common), "" if run.fold is None else fold_name(run.fold), f"seed {run.seed}"),
-                run.hardware,
+                join(rest, "" if run.fold is None else fold_name(run.fold), f"seed {run.seed}"),
                 number(run.best.miou),
                 f"{run.best.epoch} of {last.epoch}",
                 f"{duration(run.best.seconds)} of {duration(last.seconds)}",
                 str(run.nearly.epoch),
                 duration(run.nearly.seconds),
-                complete,
+                {True: "yes", False: "no", None: ABSENT}[run.complete],
+                run.hardware,
             )
         )
     header = (
-        "masking", "run", "trained or tested on", "best validation mIoU", "epoch", "time", "95 % at epoch",
-        "time", "complete",
+        "masking", "run", "best validation mIoU", "at epoch", "after", "95 % at epoch", "after", "complete",
+        "tested on",
     )  # fmt: skip
-    return Table("Every run", header, tuple(rows), left=3)
-
-
-def _about(common: Setting) -> str:
-    return join(subject(common), circumstances(common, but=("masking", "lists")))
+    return Table(f"Every run: {common}", header, tuple(rows), left=2)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
