@@ -31,10 +31,8 @@ PROBE = """(() => JSON.stringify({
   text: document.body.innerText
 }))()"""
 SECONDS = 60
-PAUSE = 250
+PAUSE = 120
 """Milliseconds between two looks at a page that is being painted."""
-TALLEST = 16000
-"""Pixels: more don't fit into a texture."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Seen:
     picture: Path
 
 
-def look(page: Path, picture: Path, width: int, height: int = 900, dark: bool = False) -> Seen:
+def look(page: Path, picture: Path, width: int, height: int = 1800, dark: bool = False) -> Seen:
     """Load a page in a window of that size in a process of its own; skips where there is no browser.
 
     Args:
@@ -90,13 +88,15 @@ def look(page: Path, picture: Path, width: int, height: int = 900, dark: bool = 
 
 def _main(page: str, picture: str, width: int, height: int) -> None:
     from PySide6.QtCore import QTimer, QUrl
-    from PySide6.QtGui import QImage
+    from PySide6.QtGui import QImage, QPainter
     from PySide6.QtWebEngineCore import QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
     from PySide6.QtWebEngineWidgets import QWebEngineView
     from PySide6.QtWidgets import QApplication
 
     app = QApplication([sys.argv[0]])
     requests: list[str] = []
+    facts: dict[str, Any] = {}
+    parts: list[tuple[int, QImage]] = []
 
     class Guard(QWebEngineUrlRequestInterceptor):
         def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:  # noqa: N802 - Qt's name
@@ -108,7 +108,9 @@ def _main(page: str, picture: str, width: int, height: int) -> None:
 
     view, guard = QWebEngineView(), Guard()
     view.page().profile().setUrlRequestInterceptor(guard)
-    view.page().settings().setAttribute(view.page().settings().WebAttribute.ShowScrollBars, False)
+    settings = view.page().settings()
+    settings.setAttribute(settings.WebAttribute.ShowScrollBars, False)
+    settings.setAttribute(settings.WebAttribute.LocalContentCanAccessRemoteUrls, True)  # for the guard to see
     view.resize(width, height)
 
     def loaded(good: bool) -> None:
@@ -116,24 +118,39 @@ def _main(page: str, picture: str, width: int, height: int) -> None:
             print("the page could not be loaded", file=sys.stderr)
             app.exit(1)
             return
-        view.page().runJavaScript("document.documentElement.scrollHeight", lambda tall: grow(int(tall)))
+        view.page().runJavaScript(f"({PROBE})", lambda found: begin(json.loads(found)))
 
-    def grow(tall: int) -> None:
-        view.page().runJavaScript(f"({PROBE})", lambda facts: settle(json.loads(facts), tall))
+    def begin(found: dict[str, Any]) -> None:
+        facts.update(found)
+        tops = list(range(0, max(1, found["height"] - height), height))
+        show([*tops, max(0, found["height"] - height)])
 
-    def settle(facts: dict[str, Any], tall: int) -> None:
-        view.resize(width, min(tall, TALLEST))
-        QTimer.singleShot(PAUSE, lambda: compare(facts, None))
+    def show(tops: list[int]) -> None:
+        """One window's height after the other: a whole page may be too large to be painted at once."""
+        if not tops:
+            finish()
+            return
+        view.page().runJavaScript(f"scrollTo({{top: {tops[0]}, behavior: 'instant'}})")
+        QTimer.singleShot(PAUSE, lambda: compare(tops, None))
 
-    def compare(facts: dict[str, Any], before: QImage | None) -> None:
+    def compare(tops: list[int], before: QImage | None) -> None:
         """Painting takes its time: done when two pictures are alike and not of one colour."""
         now = view.grab().toImage()
         small = now.scaled(40, 40)
         colours = {small.pixel(x, y) for x in range(40) for y in range(40)}
         if before is None or now != before or len(colours) == 1:
-            QTimer.singleShot(PAUSE, lambda: compare(facts, now))
+            QTimer.singleShot(PAUSE, lambda: compare(tops, now))
             return
-        now.save(picture)
+        parts.append((tops[0], now))
+        show(tops[1:])
+
+    def finish() -> None:
+        whole = QImage(width, max(height, facts["height"]), QImage.Format.Format_RGB32)
+        painter = QPainter(whole)
+        for top, part in parts:
+            painter.drawImage(0, top, part)
+        painter.end()
+        whole.save(picture)
         print(json.dumps({"facts": facts, "requests": requests}))
         app.exit(0)
 

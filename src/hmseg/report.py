@@ -55,7 +55,7 @@ PROGRAM = Program(
         "records=results/records.jsonl",
         "records=results/voc.jsonl out=results/voc",
         "sweep=multirun/2026-01-31/12-00-00",
-        "records=results/voc.jsonl examples=[runs/feature,runs/hybrid] dataset.root=/data/VOC2012",
+        "records=results/voc.jsonl examples=[runs/1,runs/2] dataset.root=/data/VOC2012",
     ),
 )
 

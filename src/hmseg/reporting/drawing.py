@@ -96,9 +96,14 @@ def _clean(text: str, name: str, description: str) -> str:
     svg = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", svg)
     for colour, custom in _PROPERTIES.items():
         svg = svg.replace(colour, f"var({custom}, {colour})")
-    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
-    svg = re.sub(r"font: bold ([\d.]+px) [^;\"]*", r"font-weight: 600; font-size: \1", svg)
+    svg = re.sub(r"font: (?:(\w+) )?([\d.]+px) [^;\"]*", _font, svg)  # matplotlib before 3.11
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     svg = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", svg, count=1)
     svg = re.sub(r"\n\s*", "\n", svg)
     shown = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg", f'<svg role="img" aria-label="{shown}"', 1).strip()
+
+
+def _font(found: re.Match[str]) -> str:
+    weight = f"font-weight: {found[1]}; " if found[1] else ""
+    return f"{weight}font-size: {found[2]}"

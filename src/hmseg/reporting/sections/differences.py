@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from hmseg.reporting.comparisons import Difference, Unpaired, differences
 from hmseg.reporting.configurations import Configuration
@@ -38,7 +38,7 @@ def compared(every: Sequence[Configuration]) -> Section:
     ):
         found, unpaired = differences(every, attribute)
         if attribute == "masking":
-            blocks += _figures(every)
+            blocks += _figures(found, {one.setting.without(attribute) for one in main_view(every)})
         blocks += _tables(found, title)
         if unpaired:
             blocks += [Text(f"{title}: pairs that can't be compared."), Listing(_unpaired(unpaired))]
@@ -47,10 +47,9 @@ def compared(every: Sequence[Configuration]) -> Section:
     return Section("differences", "Paired differences", tuple(blocks))
 
 
-def _figures(every: Sequence[Configuration]) -> list[Block]:
-    found, _ = differences(main_view(every), "masking")
+def _figures(found: Sequence[Difference], shown: Container[Setting]) -> list[Block]:
     by_common: dict[Setting, list[Difference]] = {}
-    for one in found:
+    for one in (each for each in found if each.common in shown):
         by_common.setdefault(one.common, []).append(one)
     figures = []
     for place, (common, members) in enumerate(by_common.items()):
