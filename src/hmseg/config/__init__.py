@@ -5,7 +5,9 @@ Importing this package does not import PyTorch.
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
@@ -13,7 +15,7 @@ from hmseg.config.exported import for_conversion
 from hmseg.config.runs import replay
 from hmseg.config.stored import from_checkpoint, withdraw
 
-__all__ = ["Composer", "check", "compose", "conf_dir"]
+__all__ = ["Composer", "check", "compose", "compose_plain", "conf_dir"]
 
 _RUN_FOLDER = "${hydra:runtime.output_dir}"
 _OUTSIDE_A_RUN = "outputs"
@@ -48,7 +50,18 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
             cfg = composer.compose(config_name, prepared)
     finally:
         withdraw()
-    if cfg.paths._get_node("output_dir")._value() == _RUN_FOLDER:
+    if "paths" in cfg and cfg.paths._get_node("output_dir")._value() == _RUN_FOLDER:
         cfg.paths.output_dir = _OUTSIDE_A_RUN
     check(cfg)
     return cfg
+
+
+def compose_plain(*overrides: str, config_name: str = "train") -> dict[str, Any]:
+    """As :func:`compose`, every interpolation resolved, as plain data: for modules that know no Hydra.
+
+    Example:
+        >>> compose_plain("experiment=vat_fss_resnet101")["loader"]["test_episodes"]
+        2400
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(compose(*overrides, config_name=config_name), resolve=True)  # type: ignore[assignment]
+    return plain
