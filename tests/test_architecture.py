@@ -20,6 +20,7 @@ ENTRY_POINTS = {
     "prepare",
     "training",
     "evaluation",
+    "evaluation_record",
     "cli",
     "assembly",
 }

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
-from hmseg.callbacks import GradientNorm, RunProgress
+from hmseg.callbacks import GradientNorm, RunHistory, RunProgress
 from hmseg.progress import Limits, clock, remaining
+from hmseg.run_checkpoints import HISTORY
 from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
@@ -224,3 +226,37 @@ def test_logged_values_are_on_disk_when_a_run_dies(tmp_path: Path) -> None:
     trainer = tiny_trainer(tmp_path, max_epochs=1, logger=logger, callbacks=[Looks()])
     trainer.fit(tiny_module(), tiny_loader(4))
     assert seen == [0, 1, 2, 3]
+
+
+# History
+
+
+def run_with_history(folder: Path, epochs: int, resume: Path | None = None) -> RunHistory:
+    history = RunHistory()
+    saved = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)
+    trainer = tiny_trainer(
+        folder,
+        callbacks=[saved, history],  # the checkpoint's comes last all the same
+        max_epochs=epochs,
+        enable_checkpointing=True,
+        num_sanity_val_steps=1,
+    )
+    trainer.fit(tiny_module(), tiny_loader(3), tiny_loader(1, seed=50), ckpt_path=resume, weights_only=True)
+    return history
+
+
+def test_history_is_in_every_checkpoint_and_goes_on_when_resumed(tmp_path: Path) -> None:
+    first = run_with_history(tmp_path, epochs=2)
+    stored = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][HISTORY]
+    assert stored["run"] == first.run and len(first.run) == 32
+    assert stored["validations"] == first.validations
+    assert [(v["epoch"], v["step"]) for v in first.validations] == [(1, 3), (2, 6)]
+    assert all(0 <= v["miou"] <= 100 for v in first.validations)
+    assert 0 < first.validations[0]["seconds"] <= first.validations[1]["seconds"] <= first.seconds
+
+    second = run_with_history(tmp_path, epochs=4, resume=tmp_path / "last.ckpt")
+    assert second.run == first.run
+    assert second.validations[:2] == first.validations
+    assert [v["epoch"] for v in second.validations] == [1, 2, 3, 4]
+    assert second.seconds > stored["seconds"]
+    assert run_with_history(tmp_path / "other", epochs=1).run != first.run

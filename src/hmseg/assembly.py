@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,10 @@ from pytorch_lightning.strategies import DDPStrategy
 from hmseg.backbones import Backbone
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.manifest import read_manifest
+from hmseg.feature_store import FeatureStore, store_folder
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
+from hmseg.run_checkpoints import fingerprint
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -31,7 +34,22 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
 def build_network(cfg: DictConfig) -> FewShotNetwork:
     """Backbone, masking and head of ``cfg.backbone``, ``cfg.masking`` and ``cfg.model``, in eval mode."""
     backbone = instantiate(cfg.backbone)
-    return FewShotNetwork(backbone, instantiate(cfg.masking), build_head(cfg, backbone)).eval()
+    head = build_head(cfg, backbone)
+    store = build_store(cfg, backbone, head)
+    return FewShotNetwork(
+        backbone, instantiate(cfg.masking), head, store=store, join_shots=cfg.aggregation == "concat"
+    ).eval()
+
+
+def build_store(cfg: DictConfig, backbone: Backbone, head: Head) -> FeatureStore | None:
+    """Where the maps of ``cfg.backbone`` are kept, as ``cfg.features`` says; None for nowhere."""
+    folder = store_folder(cfg.features.folder)
+    if folder is None:
+        return None
+    # Two backbones may have the same weights and yet other maps (strides, blocks), so their options count.
+    options = OmegaConf.to_container(cfg.backbone, resolve=True)
+    made_by = json.dumps([fingerprint(backbone), options, sorted(head.levels)], sort_keys=True)
+    return FeatureStore(folder, made_by, cfg.features.precision, cfg.features.limit_gb)
 
 
 def build_head(cfg: DictConfig, backbone: Backbone) -> Head:
@@ -65,6 +83,7 @@ def build_module(cfg: DictConfig, data: EpisodeDataModule) -> SegmentationModule
         test_classes=data.test_classes,
         test_lists=data.test_lists,
         void_in_loss=cfg.get("void_in_loss", "background"),
+        aggregation=cfg.aggregation,
     )
 
 

@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 import logging
-import statistics
 import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from hmseg import environment
 from hmseg.assembly import build_datamodule, build_head, build_module, build_trainer
 from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
 from hmseg.callbacks import RunProgress
+from hmseg.callbacks.journal import TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
-from hmseg.data.protocols import digest
 from hmseg.data.source import Source, Split, class_names_of
+from hmseg.episode_table import write_table
 from hmseg.errors import HmsegError
-from hmseg.metrics import SMALL_OBJECT, Scores
+from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record_path, table_path
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork
-from hmseg.results import print_classes, print_comparison, scores_record, sha256, write_json
-from hmseg.run_checkpoints import provenance, read_checkpoint
+from hmseg.records import Record, append_record
+from hmseg.results import print_classes, print_comparison, sha256, write_json
+from hmseg.run_checkpoints import read_checkpoint
 
 log = logging.getLogger(__name__)
 CALIBRATION_EPISODES = 40
 """Training episodes on which the correlation prior's threshold is chosen."""
-ELSEWHERE = ("callbacks", "logger", "paths", "hydra")
-"""Parts of the configuration that say where things go and change no number: left out of records."""
-
-Pair = tuple[Scores, Scores]
-"""Scores of all episodes, and of those with a small query object."""
 
 
 def run(cfg: DictConfig) -> float:
-    """The entry point's work: evaluate ``cfg.ckpt``, print, write a JSON record beside it; gives the mIoU.
+    """The entry point's work: evaluate ``cfg.ckpt``, print, record; gives the mIoU.
+
+    An evaluation that was stopped goes on where it was.
 
     Raises:
         HmsegError: a checkpoint or data that cannot be used.
@@ -53,8 +51,9 @@ def run(cfg: DictConfig) -> float:
     log.info("%s; %d episodes", describe_lists(data.source), episodes)
     module = build_module(cfg, data)
     module.restore(checkpoint)
-    progress = {"progress": RunProgress()} if cfg.trainer.enable_progress_bar else {}
-    trainer = build_trainer(cfg, progress)
+    callbacks: dict[str, Callback] = {"progress": RunProgress()} if cfg.trainer.enable_progress_bar else {}
+    journal = start_journal(cfg, module, data, path)
+    trainer = build_trainer(cfg, callbacks | ({"journal": journal} if journal else {}))
     started = time.perf_counter()
     scores = test(trainer, module, data)
     seconds = time.perf_counter() - started
@@ -68,14 +67,54 @@ def run(cfg: DictConfig) -> float:
     if cfg.baselines:
         rows |= baselines(cfg, data, module, trainer.strategy.root_device)
         print_comparison(f"The same {len(data.test_specs)} episodes", rows)
-    record = make_record(module, data, path, rows, seconds) | {
-        "trained": {"epoch": checkpoint.get("epoch"), "step": checkpoint.get("global_step")}
-    }
-    record["checkpoint"] |= provenance(checkpoint)
-    target = record_path(path, cfg.dataset.name, data)
-    write_json(target, record)
-    print(f"written to {target}")
+    if journal is not None:
+        record = make_record(module, data, path, checkpoint, rows, seconds)
+        target = save_record(cfg, path, data, record, journal)
+        print(f"written to {target}")
     return scores[0].miou
+
+
+def start_journal(
+    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path
+) -> TestJournal | None:
+    """The journal of a test that is about to start, after telling module and data what is done already.
+
+    None in a fast development run, which leaves nothing.
+    """
+    if cfg.trainer.fast_dev_run:
+        return None
+    target = record_path(path, cfg.dataset.name, data, cfg.aggregation)
+    key = identity(module, data, sha256(path))
+    journal = TestJournal(target.with_name(f"{target.stem}.unfinished"), key)
+    done = journal.done[: len(data.test_specs) - 1]  # one at least is left, so that there is a test to run
+    if len(done):
+        log.info("%d of %d episodes were tested before: going on", len(done), len(data.test_specs))
+    module.tested = torch.from_numpy(done)
+    data.tested = frozenset(done[:, 0].tolist())
+    return journal
+
+
+def save_record(
+    cfg: DictConfig, path: Path, data: EpisodeDataModule, record: Record, journal: TestJournal
+) -> Path:
+    """Writes record and table of episodes beside the checkpoint, and adds them to ``cfg.paths.records``.
+
+    Returns:
+        The record's path.
+
+    Raises:
+        DataError: they can't be written.
+    """
+    target = record_path(path, cfg.dataset.name, data, cfg.aggregation)
+    table = journal.read()
+    write_table(table_path(target), table)
+    write_json(target, record)
+    if cfg.paths.records is not None:
+        records = Path(cfg.paths.records).expanduser()
+        records.parent.mkdir(parents=True, exist_ok=True)
+        append_record(records, record, table)
+    journal.remove()
+    return target
 
 
 def test(trainer: pl.Trainer, module: SegmentationModule, data: EpisodeDataModule) -> Pair:
@@ -131,73 +170,3 @@ def name_classes(source: Source, split: Split, classes: Sequence[int]) -> str:
     """Names of classes, the first twenty of them."""
     names = [class_names_of(source, split)[each] for each in classes]
     return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-
-
-def by_seed(module: SegmentationModule, data: EpisodeDataModule) -> dict[str, Any]:
-    """Scores of each protocol seed, mean and standard deviation; empty for one seed."""
-    each = [(scores.miou, scores.fb_iou) for scores in module.scores_by_seed]
-    if not each:
-        return {}
-    mious = [miou for miou, _ in each]
-    return {
-        "miou_mean": statistics.mean(mious),
-        "miou_std": statistics.stdev(mious),
-        "seeds": [
-            {"seed": seed, "miou": miou, "fb_iou": fb_iou}
-            for seed, (miou, fb_iou) in zip(data.protocol_seeds, each, strict=True)
-        ],
-    }
-
-
-def record_path(checkpoint: Path, dataset: str, data: EpisodeDataModule) -> Path:
-    """Where the record of an evaluation goes: beside the checkpoint, one file for each setting."""
-    fold = "" if data.fold is None else f"-fold{data.fold}"
-    drawn = f"manifest{digest(data.test_specs)[:8]}" if data.manifest else data.protocol
-    setting = f"{dataset}{fold}-{data.shot}shot-{drawn}-{len(data.test_specs)}"
-    if data.protocol_seeds != (0,) and not data.manifest:
-        setting += f"-seed{'-'.join(map(str, data.protocol_seeds))}"
-    if data.original_size:
-        setting += "-original"
-    return checkpoint.with_name(f"{checkpoint.stem}.{setting}.json")
-
-
-def make_record(
-    module: SegmentationModule,
-    data: EpisodeDataModule,
-    checkpoint: Path,
-    rows: dict[str, Pair],
-    seconds: float,
-) -> dict[str, Any]:
-    """Everything needed to understand and repeat an evaluation; the first row is the result."""
-    names = class_names_of(data.source, "test")
-    seeds = list(data.protocol_seeds)
-    (_, (overall, small)), *others = rows.items()
-    return {
-        "format": 1,
-        **scores_record(overall, names),
-        "small_objects": {"below": SMALL_OBJECT, **scores_record(small, names), "miou": small.miou_seen},
-        "baselines": {
-            name: {**scores_record(one, names), "miou_small": few.miou_seen} for name, (one, few) in others
-        },
-        "test": {
-            "dataset": data.source.name,
-            "fold": data.fold,
-            "shot": data.shot,
-            "protocol": "manifest" if data.manifest else data.protocol,
-            "protocol_seed": seeds[0] if len(seeds) == 1 else seeds,
-            "manifest": data.manifest.header() if data.manifest else None,
-            "lists": data.source.lists,
-            "size": list(data.size),
-            "original_size": data.original_size,
-            "digest": digest(data.test_specs),
-        },
-        **by_seed(module, data),
-        "seconds": round(seconds, 1),
-        "checkpoint": {"file": checkpoint.name, "sha256": sha256(checkpoint), "origin": "trained"},
-        "backbone": {
-            "weights": module.network.backbone.weights_origin,
-            "fingerprint": module.backbone_fingerprint(),
-        },
-        "config": {key: value for key, value in module.config.items() if key not in ELSEWHERE},
-        **environment.describe(),
-    }

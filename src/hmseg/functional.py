@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -60,13 +60,19 @@ def foreground_iou(prediction: Tensor, mask: Tensor) -> Tensor:
     return 100 * intersection / union.clamp(min=1)
 
 
-def resize_and_vote(logits: Tensor, sizes: Sequence[tuple[int, int]], padded: tuple[int, int]) -> Tensor:
+def resize_and_vote(
+    logits: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    padded: tuple[int, int],
+    aggregate: Callable[[Tensor], Tensor] = vote,
+) -> Tensor:
     """The K-shot mask of each query at its own size (REFERENCE section 7, original-size evaluation).
 
     Args:
         logits: (B, K, 2, H, W).
         sizes: height and width of each of the B queries before any resizing.
         padded: height and width of the result, at least the largest of ``sizes``.
+        aggregate: from logits (B, K, 2, H, W) to masks (B, H, W); published: the vote.
 
     Returns:
         (B, *padded) bool; each mask in the upper left corner, false beyond it.
@@ -87,5 +93,5 @@ def resize_and_vote(logits: Tensor, sizes: Sequence[tuple[int, int]], padded: tu
                 "original-size evaluation needs original-size masks, EpisodeDataset(original_size=True)"
             )
         own_size = F.interpolate(each, size=(height, width), mode="bilinear", align_corners=True)
-        mask[:height, :width] = vote(own_size[None])[0]
+        mask[:height, :width] = aggregate(own_size[None])[0]
     return result

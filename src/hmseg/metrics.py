@@ -195,7 +195,24 @@ class FewShotIoU(Metric):
             class_ids: (B,) integer class of each episode.
             include: (B,) bool, episodes to count; None for all. See `small_objects`.
         """
-        intersection, union = intersections_and_unions(prediction, target, void)
+        self._count(class_ids, *intersections_and_unions(prediction, target, void), include)
+
+    def add(
+        self, class_ids: Tensor, intersection: Tensor, union: Tensor, include: Tensor | None = None
+    ) -> None:
+        """Adds episodes whose pixels are counted already; like ``update`` it never waits for the device.
+
+        Args:
+            class_ids: (B,) integer class of each episode.
+            intersection: (B, 2) int64, background and foreground.
+            union: (B, 2) int64, likewise.
+            include: (B,) bool, episodes to count; None for all.
+        """
+        self._computed = None  # what torchmetrics does around an update: a kept result is no longer true
+        self._update_count += 1
+        self._count(class_ids, intersection, union, include)
+
+    def _count(self, class_ids: Tensor, intersection: Tensor, union: Tensor, include: Tensor | None) -> None:
         same = class_ids[:, None] == self.class_ids  # (B, C)
         unknown = torch.where(same.any(dim=1), -1, class_ids)
         self.stranger = torch.maximum(self.stranger, unknown.max())

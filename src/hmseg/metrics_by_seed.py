@@ -54,9 +54,17 @@ class IoUBySeed(FewShotIoU):
             void: likewise.
             class_ids: (B,) class of each episode, one of ``classes``.
         """
+        self.update(prediction, target, void, self._place(index, class_ids))
+
+    def add_at(self, index: Tensor, class_ids: Tensor, intersection: Tensor, union: Tensor) -> None:
+        """Adds episodes whose pixels are counted already: ``FewShotIoU.add`` with their places as above."""
+        self.add(self._place(index, class_ids), intersection, union)
+
+    def _place(self, index: Tensor, class_ids: Tensor) -> Tensor:
+        """(B,) the class of each episode, counted through all lists."""
         place = (class_ids[:, None] == self.listed).long().argmax(dim=1)  # (B,)
         which = torch.div(index, self.length, rounding_mode="floor")
-        self.update(prediction, target, void, which * len(self.of_each) + place)
+        return which * len(self.of_each) + place
 
     def compute(self) -> tuple[Scores, ...]:  # type: ignore[override]  # one for each list
         """Scores of each list over all devices."""

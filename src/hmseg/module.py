@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from hmseg.data.episode import Episode
 from hmseg.data.transforms import normalise
+from hmseg.episode_table import COLUMNS, episode_rows
 from hmseg.errors import ConfigError, HmsegError, unknown
 from hmseg.functional import foreground_iou, resize_and_vote, segmentation_loss
-from hmseg.metrics import FewShotIoU, Scores, small_objects
+from hmseg.metrics import SMALL_OBJECT, FewShotIoU, Scores
 from hmseg.metrics_by_seed import IoUBySeed
-from hmseg.networks import FewShotNetwork, vote
+from hmseg.networks import FewShotNetwork
+from hmseg.networks.shots import find_aggregation, vote
 from hmseg.run_checkpoints import fingerprint, pack, plain, unpack
 from hmseg.weights import KEPT
 
@@ -43,11 +46,14 @@ class SegmentationModule(pl.LightningModule):
         test_lists: how many lists of episodes, each of its own seed, the test has, and how long each is:
             they are then scored one by one, too. None for one list.
         void_in_loss: void pixels in training are ``background``, as published, or left out (``ignore``).
+        aggregation: how the logits of several supports become one mask: ``vote`` (published) or another of
+            ``hmseg.networks.shots``.
 
     Attributes:
         scores: of the last complete validation or test; None before.
         small_scores: of its episodes with a small query object (below 2 % of the image).
         scores_by_seed: of each list of the last complete test, where there were several; else empty.
+        tested: rows (``hmseg.episode_table``) of episodes that a test begins with, as tested before.
 
     Raises:
         ConfigError: the configuration is not plain data, or an unknown ``void_in_loss``.
@@ -63,6 +69,7 @@ class SegmentationModule(pl.LightningModule):
         test_classes: Sequence[int] | None = None,
         test_lists: tuple[int, int] | None = None,
         void_in_loss: str = "background",
+        aggregation: str = "vote",
     ) -> None:
         super().__init__()
         if void_in_loss not in VOID_IN_LOSS:
@@ -71,6 +78,9 @@ class SegmentationModule(pl.LightningModule):
         self.config = plain(config)
         self.original_size = original_size
         self.void_in_loss = void_in_loss
+        self._aggregate = find_aggregation(aggregation)
+        self.tested: Tensor | None = None
+        self._rows: list[Tensor] = []  # of this device, since they were last taken
         tested = classes if test_classes is None else test_classes
         self.iou, self.small_iou = FewShotIoU(classes), FewShotIoU(classes)
         self.test_iou, self.small_test_iou = FewShotIoU(tested), FewShotIoU(tested)
@@ -163,6 +173,9 @@ class SegmentationModule(pl.LightningModule):
         self.small_test_iou.reset()
         if self.iou_by_seed is not None:
             self.iou_by_seed.reset()
+        self._rows = []
+        if self.tested is not None and len(self.tested) and self.trainer.is_global_zero:
+            self._count(self.tested.to(self.device), "test")
 
     def test_step(self, batch: Episode, batch_idx: int) -> None:
         """Adds a batch to the scores."""
@@ -177,21 +190,35 @@ class SegmentationModule(pl.LightningModule):
         metric, _ = self._metrics(self._stage)
         return metric.local() if metric.update_called else None
 
+    def take_rows(self) -> Tensor:
+        """(N, 8) rows of the episodes tested since this was last called; on the device."""
+        rows, self._rows = self._rows, []
+        return torch.cat(rows) if rows else torch.empty(0, len(COLUMNS), dtype=torch.int64)
+
     def _score(self, batch: Episode, stage: str) -> None:
         mask, void, logits = batch.query_mask, batch.query_void, self._logits(batch)
         if self.original_size:
             sizes = [(height, width) for height, width in batch.query_size.tolist()]
-            prediction = resize_and_vote(logits, sizes, (mask.shape[-2], mask.shape[-1]))
+            prediction = resize_and_vote(logits, sizes, (mask.shape[-2], mask.shape[-1]), self._aggregate)
         else:
             loss = segmentation_loss(logits, mask, void)
             size = len(batch.query_image)
             self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
-            prediction = vote(logits)
+            prediction = self._aggregate(logits)
+        rows = episode_rows(batch.index, batch.class_id, prediction, mask, void)
+        self._count(rows, stage)
+        if stage == "test":
+            self._rows.append(rows)
+
+    def _count(self, rows: Tensor, stage: str) -> None:
+        """Adds rows of episodes to the sums."""
+        index, class_id, foreground, counted = rows[:, :4].unbind(dim=1)
+        intersection, union = rows[:, 4::2], rows[:, 5::2]  # (B, 2) each
         overall, few = self._metrics(stage)
-        overall.update(prediction, mask, void, batch.class_id)
-        few.update(prediction, mask, void, batch.class_id, include=small_objects(mask, void))
+        overall.add(class_id, intersection, union)
+        few.add(class_id, intersection, union, include=foreground < SMALL_OBJECT * counted)
         if stage == "test" and self.iou_by_seed is not None:
-            self.iou_by_seed.update_at(batch.index, prediction, mask, void, batch.class_id)
+            self.iou_by_seed.add_at(index, class_id, intersection, union)
 
     def _metrics(self, stage: str) -> tuple[FewShotIoU, FewShotIoU]:
         """Of all episodes, and of those with a small query object."""

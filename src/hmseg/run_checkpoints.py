@@ -26,6 +26,9 @@ from hmseg.weights import KEPT
 FORMAT = 1
 """Version of the ``hmseg`` entry; a reader refuses a higher one."""
 
+HISTORY = "hmseg.history"
+"""Key of the run's history (``hmseg.callbacks.RunHistory``) among a checkpoint's ``callbacks``."""
+
 BACKBONE = "network.backbone."
 """Prefix of the backbone's keys in the state dict of the LightningModule."""
 

@@ -1,4 +1,4 @@
-"""Training: fit the head, then test the best checkpoint beside the baselines."""
+"""Training: fit the head, then test the best checkpoint beside the baselines, and the last one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
 
 from hmseg import environment, evaluation
 from hmseg.assembly import (
@@ -18,8 +19,10 @@ from hmseg.assembly import (
     build_trainer,
     plain_config,
 )
+from hmseg.callbacks import RunHistory
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
+from hmseg.evaluation_record import RUN_FILE, make_record
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
@@ -49,8 +52,9 @@ def run(cfg: DictConfig) -> float | None:
         read_checkpoint(cfg.resume)  # damage is found here, with our words
     trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
     best = best_checkpoint(trainer)
+    mark_complete(cfg, trainer)
     if cfg.test:
-        test_best(cfg, trainer, module, data, best)
+        test_checkpoints(cfg, trainer, module, data, best)
     return float(best.best_model_score) if best and best.best_model_score is not None else None
 
 
@@ -94,31 +98,76 @@ def best_checkpoint(trainer: pl.Trainer) -> pl.callbacks.ModelCheckpoint | None:
     return None
 
 
-def test_best(
+def test_checkpoints(
     cfg: DictConfig,
     trainer: pl.Trainer,
     module: SegmentationModule,
     data: EpisodeDataModule,
     best: pl.callbacks.ModelCheckpoint | None,
 ) -> None:
-    """Test the best checkpoint (without one, the network as it is) beside the baselines, and record it."""
-    path = Path(best.best_model_path) if best and best.best_model_path else None
-    if path is not None:
-        module.restore(read_checkpoint(path))
+    """Test the best checkpoint beside the baselines, then the last one; without any, the network as it is.
+
+    The papers report the best; the last one shows how much of it is the choice.
+    """
+    chosen = Path(best.best_model_path) if best and best.best_model_path else None
+    paths = [] if chosen is None else [chosen, chosen.with_name("last.ckpt")]
+    paths = [path for path in dict.fromkeys(paths) if path.is_file()]
+    for path in paths:
+        test_one(cfg, trainer, module, data, path, with_baselines=cfg.baselines and path == chosen)
+    if not paths:
+        scores = evaluation.test(trainer, module, data)
+        if trainer.is_global_zero:
+            title = f"the network after training: {evaluation.describe_episodes(data)}"
+            print_classes(title, scores[0], class_names_of(data.source, "test"))
+
+
+def test_one(
+    cfg: DictConfig,
+    trainer: pl.Trainer,
+    module: SegmentationModule,
+    data: EpisodeDataModule,
+    path: Path,
+    with_baselines: bool,
+) -> None:
+    """Test a checkpoint, print, and record it; an interrupted test goes on where it was."""
+    checkpoint = read_checkpoint(path)
+    module.restore(checkpoint)
+    journal = evaluation.start_journal(cfg, module, data, path)
+    added: list[Callback] = [] if journal is None else [journal]
+    trainer.callbacks.extend(added)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()
-    scores = evaluation.test(trainer, module, data)
+    try:
+        scores = evaluation.test(trainer, module, data)
+    finally:
+        for callback in added:
+            trainer.callbacks.remove(callback)  # type: ignore[attr-defined]
     seconds = time.perf_counter() - started
     if not trainer.is_global_zero:
         return
-    what = path.name if path else "the network after training"
-    names = class_names_of(data.source, "test")
-    print_classes(f"{what}: {evaluation.describe_episodes(data)}", scores[0], names)
+    title = f"{path.name}: {evaluation.describe_episodes(data)}"
+    print_classes(title, scores[0], class_names_of(data.source, "test"))
     rows = {"trained network": scores}
-    if cfg.baselines and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+    if with_baselines and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         rows |= evaluation.baselines(cfg, data, module, trainer.strategy.root_device)
         print_comparison(f"The same {len(data.test_specs)} episodes", rows)
-    if path is not None:
-        record = evaluation.make_record(module, data, path, rows, seconds)
-        target = evaluation.record_path(path, cfg.dataset.name, data)
-        write_json(target, record)
-        log.info("best checkpoint %s, record %s", path, target.name)
+    if journal is not None:
+        whole = history_of(trainer)  # of a best checkpoint, too, the curve after it
+        training = {} if whole is None else {"history": whole.validations, "seconds_in_all": whole.seconds}
+        record = make_record(module, data, path, checkpoint, rows, seconds, training)
+        target = evaluation.save_record(cfg, path, data, record, journal)
+        log.info("checkpoint %s, record %s", path, target.name)
+
+
+def history_of(trainer: pl.Trainer) -> RunHistory | None:
+    """The callback that knows the run's course, if there is one."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]  # set by its connector
+    return next((each for each in callbacks if isinstance(each, RunHistory)), None)
+
+
+def mark_complete(cfg: DictConfig, trainer: pl.Trainer) -> None:
+    """Leaves word in the run folder that the training came to its end, by epochs, steps or time."""
+    history = history_of(trainer)
+    if history is None or trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
+        return
+    ended = {"run": history.run, "epochs": trainer.current_epoch, "steps": trainer.global_step}
+    write_json(Path(cfg.paths.output_dir) / RUN_FILE, ended | {"seconds": round(history.seconds, 1)})

@@ -19,6 +19,7 @@ from hmseg.errors import ConfigError, unknown
 from hmseg.masking_options import check_options
 
 PROTOCOLS = ("hsnet", "ifsl", "strict")
+AGGREGATIONS = ("vote", "mean_logits", "mean_probability", "concat")
 BUNDLED = ("mobilenet_v2",)
 MIN_IMAGE_SIZE = 64
 """Two cells of the deepest map (stride 32) a side: fewer leave nothing to correlate."""
@@ -82,7 +83,8 @@ def check(cfg: DictConfig) -> None:
             test(cfg)
         return
     for test in (
-        _structure, _interpolations, _ranges, _fold, _choices, _seeds, _trainer, _weights, _masking, _source,
+        _structure, _interpolations, _ranges, _fold, _choices, _seeds,
+        _trainer, _weights, _features, _masking, _source,
     ):  # fmt: skip
         test(cfg)
 
@@ -153,6 +155,9 @@ def _ranges(cfg: DictConfig) -> None:
     seed, rate = _number(cfg, "seed"), _number(cfg, "optimizer.lr")
     if seed is not None and seed > _LARGEST_SEED:
         raise ConfigError(f"seed: expected at most {_LARGEST_SEED}, got {seed}")
+    limit = _number(cfg, "features.limit_gb")
+    if limit is not None and not limit > 0:
+        raise ConfigError(f"features.limit_gb: expected a number above 0, got {limit}")
     if rate is not None and not rate > 0:
         raise ConfigError(f"optimizer.lr: expected a number above 0, got {rate}")
 
@@ -194,6 +199,9 @@ def _choices(cfg: DictConfig) -> None:
         ("loader.protocol", PROTOCOLS),
         ("loader.resize", ("pil", "opencv")),
         ("loader.augmentation", ("none", "vat")),
+        ("loader.selection", ("published", "clean")),
+        ("aggregation", AGGREGATIONS),
+        ("features.precision", ("float32", "float16")),
         ("dataset.novel", ("keep", "drop")),
         ("void_in_loss", ("background", "ignore")),
         ("split", ("test", "val")),
@@ -254,6 +262,15 @@ def _weights(cfg: DictConfig) -> None:
     if weights == "imagenet" and name == "resnet50_caffe":
         raise ConfigError(
             "backbone.weights=imagenet: there is no download for resnet50_caffe; give a file or random"
+        )
+
+
+def _features(cfg: DictConfig) -> None:
+    """Augmented images differ each time: keeping their maps would only fill the disk."""
+    if get(cfg, "features.folder") is not None and get(cfg, "loader.augmentation") not in (None, "none"):
+        raise ConfigError(
+            f"features.folder: loader.augmentation={get(cfg, 'loader.augmentation')} changes each image, so "
+            "no kept map is ever of use; set one of them to null or none"
         )
 
 

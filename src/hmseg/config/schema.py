@@ -45,8 +45,18 @@ class LoaderConfig:
     original_size: bool = _key(False, "test at the query's own size")
     resize: str = _key("pil", "how images are resized: pil (antialiased bilinear) or opencv (bilinear)")
     augmentation: str = _key("none", "of training images: none, or vat (colour only, masks stay)")
+    selection: str = _key("published", "classes of validation: published (the test's), or clean (set aside)")
     cache: str | None = _key(None, "folder of resized images, kept between runs; auto; null: none")
     keep_images: int = _key(512, "resized images that evaluation keeps in memory, per reading process")
+
+
+@dataclass
+class FeaturesConfig:
+    """Backbone maps kept in files, for runs on a CPU."""
+
+    folder: str | None = _key(None, "folder of kept backbone maps, shared by all runs; auto; null: none")
+    precision: str = _key("float32", "how they are kept: float32, or float16 (half the space, rounded)")
+    limit_gb: float = _key(50.0, "most 10^9 bytes of one backbone's maps; what comes later is not kept")
 
 
 @dataclass
@@ -88,6 +98,7 @@ class PathsConfig:
 
     data: str = _key("data", "data sets")
     weights: str = _key("weights", "weight files")
+    records: str | None = _key("results/records.jsonl", "file to which evaluations append; null: none")
     output_dir: str = _key("${hydra:runtime.output_dir}", "what a run writes")
 
 
@@ -143,12 +154,14 @@ class BaseConfig:
 
     fold: int | None = _key(0, "fold whose classes are held out; null for a data set without folds")
     shot: int = _key(1, "support images per episode")
+    aggregation: str = _key("vote", "of several supports: vote, mean_logits, mean_probability or concat")
     seed: int = _key(0, "seed of everything drawn in training")
     model: Any = MISSING
     masking: Any = MISSING
     backbone: Any = MISSING
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     loader: LoaderConfig = field(default_factory=LoaderConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
@@ -158,7 +171,7 @@ class TrainConfig(BaseConfig):
     """Root of ``train.yaml``."""
 
     resume: str | None = _key(None, "run folder or checkpoint to continue, in place")
-    test: bool = _key(True, "test the best checkpoint at the end")
+    test: bool = _key(True, "test the best and the last checkpoint at the end")
     baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
     void_in_loss: str = _key("background", "void pixels in training: background, as published, or ignore")
     optimizer: Any = MISSING

@@ -18,7 +18,7 @@ from hmseg.errors import CheckpointError, ConfigError
 
 GROUPS = ("model", "masking", "backbone", "dataset")
 """Groups whose option ``checkpoint`` is what the checkpoint was trained with."""
-SCALARS = ("fold", "shot", "seed")
+SCALARS = ("fold", "shot", "seed", "aggregation")
 _OPTION = "checkpoint"
 _ABSENT = object()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 
 from hmseg.data.augment import check_augmentation, find_augmentation
 from hmseg.data.cache import cache_folder
+from hmseg.data.clean_selection import select
 from hmseg.data.dataset import EpisodeDataset
 from hmseg.data.episode import EpisodeSpec
 from hmseg.data.loader import EpisodeLoader, TrainLoader, TrainSampler, eval_items
@@ -60,6 +61,11 @@ class EpisodeDataModule(pl.LightningDataModule):
         keep_images: resized images that validation and test keep in the memory of each reading process;
             training, which seldom meets an image again soon, keeps none.
         manifest: test episodes to use instead of drawing some.
+        selection: classes of validation: ``published``, the test's own, or ``clean``, training classes set
+            aside (``hmseg.data.clean_selection``).
+
+    Attributes:
+        tested: positions of test episodes that need not be run again; set it before the test starts.
 
     Raises:
         ConfigError: a number out of range or an unknown protocol.
@@ -93,9 +99,12 @@ class EpisodeDataModule(pl.LightningDataModule):
         cache: str | Path | None = None,
         keep_images: int = 0,
         manifest: Manifest | None = None,
+        selection: str = "published",
     ) -> None:
         super().__init__()
-        self.source = source
+        self.selection = selection
+        self.source = source = select(source, selection)
+        self.tested: frozenset[int] = frozenset()
         self.fold = fold
         self.classes = source.classes("val", fold)
         self.test_classes = source.classes("test", fold)
@@ -238,18 +247,20 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> EpisodeLoader:
         """The fixed test episodes of this device."""
-        return self._eval_loader(self.test_specs, self.original_size)
+        return self._eval_loader(self.test_specs, self.original_size, self.tested)
 
     def whole_test(self) -> EpisodeLoader:
         """All test episodes at the network's size, on this one device: for predictors without a Trainer."""
         items = eval_items(self.test_specs)
         return EpisodeLoader(self._dataset(), items, self.eval_batch_size, self.num_workers, self.seed)
 
-    def _eval_loader(self, specs: Sequence[EpisodeSpec], original_size: bool) -> EpisodeLoader:
+    def _eval_loader(
+        self, specs: Sequence[EpisodeSpec], original_size: bool, done: Collection[int] = ()
+    ) -> EpisodeLoader:
         rank, world_size = self._device()
         return EpisodeLoader(
             self._dataset(original_size),
-            eval_items(specs, rank, world_size),
+            eval_items(specs, rank, world_size, done),
             self.eval_batch_size,
             self.num_workers,
             self.seed,

@@ -109,6 +109,7 @@ class FssSource:
 
     name = "fss"
     folds = 0
+    separate_validation = True  # its validation classes are neither trained on nor tested
 
     def __init__(self, root: str | Path, splits: str | Path | None = None) -> None:
         self.root = Path(root)

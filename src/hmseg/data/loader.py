@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,15 +21,19 @@ from hmseg.data.training_draws import training_episodes
 from hmseg.errors import CheckpointError, DataError, HmsegError
 
 
-def eval_items(specs: Sequence[EpisodeSpec], rank: int = 0, world_size: int = 1) -> list[Item]:
+def eval_items(
+    specs: Sequence[EpisodeSpec], rank: int = 0, world_size: int = 1, done: Collection[int] = ()
+) -> list[Item]:
     """The share of one device of a fixed episode list: every episode once over all devices, none padded.
+
+    Those at the positions ``done`` are left out; their places stay theirs.
 
     Example:
         >>> specs = [EpisodeSpec(0, name, ("s",)) for name in "abc"]
         >>> [(index, spec.query) for index, spec in eval_items(specs, rank=0, world_size=2)]
         [(0, 'a'), (2, 'c')]
     """
-    items: list[Item] = [(index, spec) for index, spec in enumerate(specs)]
+    items: list[Item] = [(index, spec) for index, spec in enumerate(specs) if index not in done]
     return items[rank::world_size]
 
 

@@ -2,8 +2,9 @@
 
 from hmseg.networks.asnet import ASNetHead
 from hmseg.networks.build import HEADS, build_network
-from hmseg.networks.fewshot import FewShotNetwork, Head, vote
+from hmseg.networks.fewshot import FewShotNetwork, Head
 from hmseg.networks.hsnet import HSNetHead
+from hmseg.networks.shots import vote
 from hmseg.networks.vat import VATHead
 
 __all__ = ["HEADS", "ASNetHead", "FewShotNetwork", "HSNetHead", "Head", "VATHead", "build_network", "vote"]

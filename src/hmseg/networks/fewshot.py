@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from hmseg.backbones import Backbone, FeatureInfo
+from hmseg.errors import ConfigError
+from hmseg.feature_store import FeatureStore
 from hmseg.masking import Masking, Variant
 from hmseg.networks.layers import resize
+from hmseg.networks.shots import join, join_levels, vote
 
 Levels = Mapping[int, Sequence[Tensor]]
 """Maps (N, C, h, w) by pyramid level, shallow to deep within each."""
@@ -26,11 +29,13 @@ class Head(nn.Module, ABC):
         levels: the pyramid levels that it takes, deepest first.
         query_only: those of them whose support maps it never looks at; they are not made.
         published_prefix: what its parameters' names begin with in published checkpoints.
+        joins_shots: whether supports may be joined into one wide one; not where the head has a fixed grid.
     """
 
     levels: tuple[int, ...]
     query_only: frozenset[int] = frozenset()
     published_prefix: str = "hpn_learner."
+    joins_shots: bool = True
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
         """What the published model does to a support map before it is masked: nothing, by default.
@@ -55,29 +60,6 @@ class Head(nn.Module, ABC):
         """
 
 
-def vote(logits: Tensor) -> Tensor:
-    """The K-shot mask: each support votes with its own argmax. REFERENCE section 7.
-
-    The votes are divided by the largest count in the image (at least 1); foreground is where the quotient
-    reaches one half.
-
-    Args:
-        logits: (B, K, 2, H, W).
-
-    Returns:
-        (B, H, W) bool.
-
-    Example:
-        >>> background, foreground = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-        >>> shots = torch.stack([background, foreground, foreground]).view(1, 3, 2, 1, 1)
-        >>> vote(shots)
-        tensor([[[True]]])
-    """
-    votes = logits.argmax(dim=2).sum(dim=1)
-    most = votes.amax(dim=(1, 2), keepdim=True).clamp(min=1)
-    return votes / most >= 0.5
-
-
 class FewShotNetwork(nn.Module):
     """Segment the query by what the supports show.
 
@@ -90,13 +72,24 @@ class FewShotNetwork(nn.Module):
         masking: strategy for the support features.
         head: head built for the backbone's maps.
         pass_pixels: most image pixels in one backbone pass; lower it when memory is short.
+        store: where the backbone's maps are kept between episodes and runs; None: they are made each time.
+        join_shots: give the head the K supports of an image as one support K times as wide, so that one
+            squeeze sees them all; published: each on its own. Kernels reach across the seams. For one shot it
+            changes nothing.
 
     Raises:
         ValueError: the backbone lacks a level that the head takes.
+        ConfigError: ``join_shots`` with a head of a fixed grid (VAT).
     """
 
     def __init__(
-        self, backbone: Backbone, masking: Masking, head: Head, pass_pixels: int = PASS_PIXELS
+        self,
+        backbone: Backbone,
+        masking: Masking,
+        head: Head,
+        pass_pixels: int = PASS_PIXELS,
+        store: FeatureStore | None = None,
+        join_shots: bool = False,
     ) -> None:
         super().__init__()
         offered = {info.level for info in backbone.feature_info}
@@ -105,13 +98,20 @@ class FewShotNetwork(nn.Module):
                 f"{type(head).__name__} takes levels {sorted(head.levels)}, but {type(backbone).__name__} "
                 f"offers {sorted(offered)}: level {sorted(missing)} is missing"
             )
+        if join_shots and not head.joins_shots:
+            raise ConfigError(
+                f"{type(head).__name__} resizes supports to a fixed grid, so several can't be joined into a "
+                "wide one: give another aggregation than concat"
+            )
         self.backbone = backbone
         self.masking = masking
         self.head = head
         self.pass_pixels = pass_pixels
+        self.store = store
+        self.join_shots = join_shots
 
     def forward(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
-        """Logits of the query, one set per support.
+        """Logits of the query, one set per support; one for all supports with ``join_shots``.
 
         Args:
             query: (B, 3, H, W) normalised images.
@@ -119,7 +119,8 @@ class FewShotNetwork(nn.Module):
             support_masks: (B, K, H, W) bool, or numbers 0 and 1.
 
         Returns:
-            (B, K, 2, H, W): background and foreground, at the query's size.
+            (B, K, 2, H, W), or (B, 1, 2, H, W) with ``join_shots``: background and foreground, at the
+            query's size.
 
         Raises:
             ValueError: shapes that don't fit each other, or masks with other values.
@@ -128,6 +129,9 @@ class FewShotNetwork(nn.Module):
         batch, shots = support_masks.shape[:2]
         masks = support_masks.flatten(0, 1).to(query.dtype)  # (B*K, H, W)
         query_maps, support_maps = self.encode(query, support_images.flatten(0, 1), masks)
+        if self.join_shots:
+            support_maps, masks = join_levels(support_maps, shots), join(masks, shots)
+            shots = 1
         logits = self.head(query_maps, support_maps, masks)
         logits = resize(logits, (query.shape[-2], query.shape[-1]))
         return logits.reshape(batch, shots, *logits.shape[1:])
@@ -171,11 +175,14 @@ class FewShotNetwork(nn.Module):
     def _pyramids_of_one_size(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         together = torch.cat(list(images)) if len(images) > 1 else images[0]
         per_pass = max(1, self.pass_pixels // (together.shape[-2] * together.shape[-1]))
-        passes = [self._head_maps(chunk) for chunk in torch.split(together, per_pass)]
+        passes = [self._kept_maps(chunk) for chunk in torch.split(together, per_pass)]
         maps = passes[0] if len(passes) == 1 else [torch.cat(parts) for parts in zip(*passes, strict=True)]
         counts = [len(batch) for batch in images]
         split = [torch.split(level_map, counts) for level_map in maps]  # views, nothing is copied
         return [[parts[i] for parts in split] for i in range(len(images))]
+
+    def _kept_maps(self, images: Tensor) -> list[Tensor]:
+        return self._head_maps(images) if self.store is None else self.store.maps(images, self._head_maps)
 
     def _head_maps(self, images: Tensor) -> list[Tensor]:
         maps = self.backbone(images)

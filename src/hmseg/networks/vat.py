@@ -60,6 +60,7 @@ class VATHead(Head):
 
     levels = (4, 3, 2, 1)
     query_only = frozenset({1})
+    joins_shots = False  # the grid is square
 
     def __init__(
         self, features: Sequence[FeatureInfo], affinity: str | Sequence[bool] = "pascal", side: int = SIDE

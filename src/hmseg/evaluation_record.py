@@ -1,0 +1,190 @@
+"""The record of an evaluation: everything needed to understand, repeat and compare it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hmseg import environment
+from hmseg.data.datamodule import EpisodeDataModule
+from hmseg.data.protocols import digest
+from hmseg.data.source import class_names_of
+from hmseg.metrics import SMALL_OBJECT, Scores
+from hmseg.module import SegmentationModule
+from hmseg.records import FORMAT, Record, record_id
+from hmseg.results import scores_record, sha256
+from hmseg.run_checkpoints import HISTORY, entry, provenance
+
+ELSEWHERE = ("callbacks", "logger", "paths", "hydra", "features")
+"""Parts of the configuration that say where things go and change no number: left out of records."""
+NETWORK = ("model", "masking", "backbone")
+RUN_FILE = "run.json"
+"""What a training leaves in its folder when it has come to its end."""
+
+Pair = tuple[Scores, Scores]
+"""Scores of all episodes, and of those with a small query object."""
+
+
+def by_seed(module: SegmentationModule, data: EpisodeDataModule) -> dict[str, Any]:
+    """Scores of each protocol seed, mean and standard deviation; empty for one seed."""
+    each = [(scores.miou, scores.fb_iou) for scores in module.scores_by_seed]
+    if not each:
+        return {}
+    mious = [miou for miou, _ in each]
+    return {
+        "miou_mean": statistics.mean(mious),
+        "miou_std": statistics.stdev(mious),
+        "seeds": [
+            {"seed": seed, "miou": miou, "fb_iou": fb_iou}
+            for seed, (miou, fb_iou) in zip(data.protocol_seeds, each, strict=True)
+        ],
+    }
+
+
+def record_path(checkpoint: Path, dataset: str, data: EpisodeDataModule, aggregation: str = "vote") -> Path:
+    """Where the record of an evaluation goes: beside the checkpoint, one file for each setting."""
+    fold = "" if data.fold is None else f"-fold{data.fold}"
+    drawn = f"manifest{digest(data.test_specs)[:8]}" if data.manifest else data.protocol
+    setting = f"{dataset}{fold}-{data.shot}shot-{drawn}-{len(data.test_specs)}"
+    if data.protocol_seeds != (0,) and not data.manifest:
+        setting += f"-seed{'-'.join(map(str, data.protocol_seeds))}"
+    if data.original_size:
+        setting += "-original"
+    if aggregation != "vote":
+        setting += f"-{aggregation}"
+    return checkpoint.with_name(f"{checkpoint.stem}.{setting}.json")
+
+
+def table_path(record: Path) -> Path:
+    """Where the table of episodes of a record beside a checkpoint is.
+
+    Example:
+        >>> table_path(Path("best.shapes-fold0-1shot-hsnet-1000.json")).name
+        'best.shapes-fold0-1shot-hsnet-1000.episodes.csv.gz'
+    """
+    return record.with_name(f"{record.stem}.episodes.csv.gz")
+
+
+def test_setting(module: SegmentationModule, data: EpisodeDataModule) -> dict[str, Any]:
+    """The record's ``test`` entry: which episodes, at what size, and how supports are put together."""
+    seeds = list(data.protocol_seeds)
+    return {
+        "dataset": data.source.name,
+        "fold": data.fold,
+        "shot": data.shot,
+        "protocol": "manifest" if data.manifest else data.protocol,
+        "protocol_seed": seeds[0] if len(seeds) == 1 else seeds,
+        "manifest": data.manifest.header() if data.manifest else None,
+        "lists": data.source.lists,
+        "size": list(data.size),
+        "original_size": data.original_size,
+        "resize": data.resize,
+        "digest": digest(data.test_specs),
+        "aggregation": module.config.get("aggregation", "vote"),
+    }
+
+
+def identity(module: SegmentationModule, data: EpisodeDataModule, checkpoint: str) -> str:
+    """The id of the record that an evaluation will leave.
+
+    Args:
+        module: with its configuration.
+        data: of the evaluation.
+        checkpoint: SHA-256 of the checkpoint.
+    """
+    network = {part: _without_places(module.config.get(part)) for part in NETWORK}
+    kept = (module.config.get("features") or {}).get("precision") if module.network.store else None
+    rounded = {"features": kept} if kept == "float16" else {}
+    return record_id(checkpoint, test_setting(module, data), network | rounded)
+
+
+def _without_places(node: Any) -> Any:
+    """A backbone's weights may lie anywhere: the checkpoint's fingerprint says which they are."""
+    return {key: value for key, value in node.items() if key != "weights"} if isinstance(node, dict) else node
+
+
+def make_record(
+    module: SegmentationModule,
+    data: EpisodeDataModule,
+    path: Path,
+    checkpoint: Mapping[str, Any],
+    rows: dict[str, Pair],
+    seconds: float,
+    training: Mapping[str, Any] | None = None,
+) -> Record:
+    """The record of an evaluation.
+
+    Args:
+        module: that was tested.
+        data: its episodes.
+        path: of the checkpoint.
+        checkpoint: its content.
+        rows: scores by name; the first are the checkpoint's, the others its baselines'.
+        seconds: that the test took.
+        training: what is known of the training beyond what the checkpoint tells.
+    """
+    names = class_names_of(data.source, "test")
+    (_, (overall, small)), *others = rows.items()
+    digest_of_file = sha256(path)
+    about = about_training(path, checkpoint) | dict(training or {})
+    return {
+        "format": FORMAT,
+        "id": identity(module, data, digest_of_file),
+        **scores_record(overall, names),
+        "small_objects": {"below": SMALL_OBJECT, **scores_record(small, names), "miou": small.miou_seen},
+        "baselines": {
+            name: {**scores_record(one, names), "miou_small": few.miou_seen} for name, (one, few) in others
+        },
+        "test": test_setting(module, data),
+        **by_seed(module, data),
+        "seconds": round(seconds, 1),
+        "checkpoint": {
+            "file": path.name,
+            "sha256": digest_of_file,
+            "which": path.stem if path.stem in ("best", "last") else "other",
+            **provenance(checkpoint),
+        },
+        "run": about.pop("run"),
+        "training": about,
+        "backbone": {
+            "weights": module.network.backbone.weights_origin,
+            "fingerprint": module.backbone_fingerprint(),
+        },
+        "config": _told(module.config),
+        **environment.describe(),
+    }
+
+
+def about_training(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's ``training`` entry, and ``run``, as far as the checkpoint and its folder tell.
+
+    ``complete`` is true where the run came to its end, false where it has not (yet), None for a checkpoint
+    that was imported or moved out of its run folder.
+    """
+    history = (checkpoint.get("callbacks") or {}).get(HISTORY) or {}
+    run, stored = history.get("run"), entry(checkpoint)["config"]
+    ended = path.parent.parent / RUN_FILE
+    try:
+        found = json.loads(ended.read_text())
+    except (OSError, ValueError):
+        found = None
+    inside = (path.parent.parent / ".hydra").is_dir()
+    complete = isinstance(found, dict) and found.get("run") == run is not None
+    loader = stored.get("loader") or {}
+    return {
+        "run": run,
+        "epoch": checkpoint.get("epoch"),
+        "step": checkpoint.get("global_step"),
+        "seconds": history.get("seconds"),
+        "complete": True if complete else (False if run is not None and inside else None),
+        "selection": loader.get("selection", "published"),
+        "history": list(history.get("validations") or []),
+        "config": _told(stored),
+    }
+
+
+def _told(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in ELSEWHERE}

@@ -1,0 +1,224 @@
+"""Backbone maps kept in files: a frozen backbone need see each different image only once.
+
+The key is the content of the image that enters the backbone, so nothing must be known of episodes, masks or
+masking: the masked image of a support is an image like any other. Reading the maps of a photo of 160 pixels
+takes a tenth of the time of making them on a CPU.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hmseg.errors import ConfigError, DataError, unknown
+from hmseg.files import writing
+
+log = logging.getLogger(__name__)
+
+Compute = Callable[[Tensor], list[Tensor]]
+"""Images (N, 3, H, W) -> maps (N, C, h, w)."""
+
+PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
+_LAYOUT = "layout.json"
+_REMEDY = "mend that, give features.folder another place, or set it to null"
+
+
+def store_folder(setting: str | Path | None) -> Path | None:
+    """The folder that a setting means: None for no store, a path, or ``auto`` in the user's cache folder.
+
+    Example:
+        >>> store_folder(None), store_folder("/fast/disk").name
+        (None, 'disk')
+    """
+    if setting is None:
+        return None
+    if str(setting) == "auto":
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hmseg" / "features"
+    return Path(setting).expanduser()
+
+
+class FeatureStore:
+    """Maps of a frozen backbone by the content of the image.
+
+    Safe for several runs at once: a file appears whole, under the name of what it was made from. It may be
+    deleted at any time. One image takes 3.3 MB at 160 pixels and 20 MB at 400 (ResNet-50, levels 2 to 4,
+    float16; twice that in float32).
+
+    Args:
+        folder: shared by all runs.
+        network: what computed the maps; maps of another network are never given. Take the fingerprint of the
+            weights, and whatever else changes the maps.
+        precision: ``float32`` keeps the maps as they are; ``float16`` rounds them to 11 significant bits.
+        limit_gb: no more is written when the folder of this network has so many 10^9 bytes; images that are
+            not there then are computed each time.
+
+    Raises:
+        ConfigError: an unknown precision, or a limit that is not above 0.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = FeatureStore(folder, "negation")
+        ...     first = store.maps(torch.ones(1, 3, 2, 2), lambda images: [-images])
+        ...     again = store.maps(torch.ones(1, 3, 2, 2), lambda images: [])  # nothing is computed
+        >>> torch.equal(first[0], again[0])
+        True
+    """
+
+    def __init__(
+        self, folder: str | Path, network: str, precision: str = "float32", limit_gb: float = 50.0
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ConfigError(unknown("features.precision", precision, PRECISIONS))
+        if not limit_gb > 0:
+            raise ConfigError(f"features.limit_gb: expected a number above 0, got {limit_gb}")
+        self._dtype = PRECISIONS[precision]
+        name = hashlib.sha256(f"{network} torch {torch.__version__}".encode()).hexdigest()[:24]
+        self.folder = Path(folder) / f"{name}-{precision}"
+        self._room: float | None = None  # bytes that may still be written; counted when first needed
+        self._limit = limit_gb * 1e9
+        self._layouts: dict[str, list[list[int]]] = {}
+
+    @torch.no_grad()
+    def maps(self, images: Tensor, compute: Compute) -> list[Tensor]:
+        """The maps of images, read where they are at hand, else computed and kept.
+
+        Looks at the images' bytes, so on a GPU it waits for the device: it is meant for the CPU.
+
+        Args:
+            images: (N, 3, H, W).
+            compute: makes the maps of those that are not there, in one call.
+
+        Returns:
+            Maps (N, C, h, w) of the images' dtype, on their device.
+
+        Raises:
+            DataError: the folder can't be read or written.
+        """
+        size = "x".join(map(str, images.shape[1:])) + (f"-{_cast(images)}" if _cast(images) else "")
+        keys = [_digest(image) for image in images]
+        found = {key: self._read(size, key) for key in dict.fromkeys(keys)}
+        absent = [keys.index(key) for key, flat in found.items() if flat is None]
+        if absent:
+            computed = compute(images[absent] if len(absent) < len(images) else images)
+            fresh = [each.to(images.dtype) for each in computed]
+            self._keep(size, [keys[index] for index in absent], fresh)
+            if len(absent) == len(images):
+                return fresh
+        else:
+            fresh = []
+        rows = {keys[index]: row for row, index in enumerate(absent)}
+        return self._assembled(images, size, keys, found, rows, fresh)
+
+    def _assembled(
+        self,
+        images: Tensor,
+        size: str,
+        keys: Sequence[str],
+        found: dict[str, Tensor | None],
+        rows: dict[str, int],
+        fresh: Sequence[Tensor],
+    ) -> list[Tensor]:
+        """Kept maps go straight from the file's pages into the batch, converted on the way."""
+        result, start = [], 0
+        for level, shape in enumerate(self._layouts[size]):
+            end = start + torch.Size(shape).numel()
+            batch = torch.empty(len(keys), *shape, dtype=images.dtype, device=images.device)
+            for place, key in zip(batch, keys, strict=True):
+                flat = found[key]
+                place.copy_(fresh[level][rows[key]] if flat is None else flat[start:end].view(shape))
+            result.append(batch)
+            start = end
+        return result
+
+    # Files
+
+    def _path(self, size: str, key: str) -> Path:
+        return self.folder / size / key[:2] / key[2:]
+
+    def _layout(self, size: str) -> list[list[int]] | None:
+        """Shapes (C, h, w) of the maps of images of a size; None where nothing was kept yet."""
+        if size not in self._layouts:
+            try:
+                shapes = json.loads((self.folder / size / _LAYOUT).read_text())
+                self._layouts[size] = [[int(side) for side in shape] for shape in shapes]
+            except (OSError, ValueError, TypeError):
+                return None
+        return self._layouts[size]
+
+    def _read(self, size: str, key: str) -> Tensor | None:
+        """All maps of an image one after the other, mapped into memory; None where they are not there."""
+        if (layout := self._layout(size)) is None:
+            return None
+        path, count = self._path(size, key), sum(torch.Size(shape).numel() for shape in layout)
+        try:
+            bytes_there = path.stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DataError(f"feature store {path} can't be read ({error.strerror}): {_REMEDY}") from None
+        if bytes_there != count * self._dtype.itemsize:
+            log.warning("feature store %s is damaged (%d bytes): it is made again", path, bytes_there)
+            return None
+        return torch.from_file(str(path), shared=False, size=count, dtype=self._dtype)
+
+    def _keep(self, size: str, keys: Sequence[str], maps: Sequence[Tensor]) -> None:
+        shapes = [list(each.shape[1:]) for each in maps]
+        try:
+            if self._layout(size) != shapes:
+                (self.folder / size).mkdir(parents=True, exist_ok=True)
+                with writing(self.folder / size / _LAYOUT) as file:
+                    json.dump(shapes, file)
+                self._layouts[size] = shapes
+            for row, key in enumerate(keys):
+                flat = torch.cat([each[row].detach().to("cpu", self._dtype).flatten() for each in maps])
+                if self._dtype == torch.float16 and not flat.isfinite().all():
+                    raise DataError(
+                        "features beyond 65504 can't be kept in float16: set features.precision=float32"
+                    )
+                self._write(self._path(size, key), flat)
+        except OSError as error:
+            reason = "no space is left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+            raise DataError(f"feature store {self.folder} can't be written ({reason}): {_REMEDY}") from None
+
+    def _write(self, path: Path, flat: Tensor) -> None:
+        data = flat.numpy().tobytes()
+        if self._room is None:
+            self._room = self._limit - _bytes_below(self.folder)
+        if self._room < len(data):
+            return
+        self._room -= len(data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                file.write(data)
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+
+
+def _digest(image: Tensor) -> str:
+    """Of an image's bytes; 160 bits, so that no two images of any data set ever share one."""
+    return hashlib.blake2b(image.detach().cpu().contiguous().numpy().data, digest_size=20).hexdigest()
+
+
+def _cast(images: Tensor) -> str:
+    """The reduced precision under which a backbone would run now, in words; empty for none."""
+    kind = images.device.type
+    if not torch.is_autocast_enabled(kind):
+        return ""
+    return str(torch.get_autocast_dtype(kind)).removeprefix("torch.")
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(entry.stat().st_size for entry in folder.glob("*/??/*"))

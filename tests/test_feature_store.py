@@ -1,0 +1,125 @@
+"""Kept backbone maps: the same as computed ones, and what happens when files are damaged or missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from hmseg.config import check, compose
+from hmseg.errors import ConfigError, DataError
+from hmseg.feature_store import FeatureStore, store_folder
+from hmseg.masking import build_masking
+from hmseg.networks import FewShotNetwork
+from tiny import TinyBackbone, TinyHead, tiny_network
+
+
+class Counted:
+    """Two maps of each image, and how many images were asked for."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        self.images += len(images)
+        return [images[:, :1] * 2, images[:, :, ::2, ::2] - 1]
+
+
+def pictures(count: int = 3, side: int = 8) -> Tensor:
+    return torch.randn(count, 3, side, side)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 0.0), ("float16", 2**-11)])
+def test_maps_come_back_as_they_were(tmp_path: Path, precision: str, tolerance: float) -> None:
+    images, compute = pictures(), Counted()
+    expected = Counted()(images)
+    for store in (FeatureStore(tmp_path, "a", precision), FeatureStore(tmp_path, "a", precision)):
+        first, second = store.maps(images[:2], compute), store.maps(images[[2, 1, 2]], compute)
+        for found, rows in ((first, [0, 1]), (second, [2, 1, 2])):
+            for level, each in enumerate(found):
+                assert each.dtype == torch.float32 and each.is_contiguous()
+                assert torch.allclose(each, expected[level][rows], rtol=tolerance, atol=0)
+    assert compute.images == 3  # each different image once, in two stores of one folder
+
+
+def test_an_image_that_comes_twice_in_a_batch_is_computed_once(tmp_path: Path) -> None:
+    images, compute = pictures(2), Counted()
+    found = FeatureStore(tmp_path, "a").maps(images[[0, 1, 0]], compute)
+    assert compute.images == 2 and torch.equal(found[0][0], found[0][2])
+
+
+def test_other_networks_sizes_and_precisions_do_not_meet(tmp_path: Path) -> None:
+    compute = Counted()
+    for name, precision, side in (
+        ("a", "float32", 8),
+        ("b", "float32", 8),
+        ("a", "float16", 8),
+        ("a", "float32", 16),
+    ):
+        FeatureStore(tmp_path, name, precision).maps(torch.ones(1, 3, side, side), compute)
+    assert compute.images == 4
+
+
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
+    images, compute = pictures(1), Counted()
+    store = FeatureStore(tmp_path, "a")
+    store.maps(images, compute)
+    (path,) = (each for each in tmp_path.glob("*/*/??/*") if each.is_file())
+    path.write_bytes(path.read_bytes()[:-4])
+    assert torch.equal(store.maps(images, compute)[0], Counted()(images)[0])
+    assert compute.images == 2
+    store.maps(images, compute)
+    assert compute.images == 2  # whole again
+    (tmp_path / path.parts[-4] / path.parts[-3] / "layout.json").write_text("[[1")
+    FeatureStore(tmp_path, "a").maps(images, compute)
+    assert compute.images == 3
+
+
+def test_a_full_store_computes_what_it_does_not_hold(tmp_path: Path) -> None:
+    images, compute = pictures(3), Counted()
+    one = 4 * (64 + 48)  # bytes of an image's maps
+    store = FeatureStore(tmp_path, "a", limit_gb=2 * one / 1e9)
+    for _ in range(2):
+        assert torch.equal(store.maps(images, compute)[1], Counted()(images)[1])
+    assert compute.images == 4
+    FeatureStore(tmp_path, "a", limit_gb=2 * one / 1e9).maps(pictures(1), compute)  # counts what is there
+    assert len([each for each in tmp_path.glob("*/*/??/*") if each.is_file()]) == 2
+
+
+def test_what_it_refuses(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown features.precision 'float8'"):
+        FeatureStore(tmp_path, "a", "float8")
+    with pytest.raises(ConfigError, match="expected a number above 0, got 0"):
+        FeatureStore(tmp_path, "a", limit_gb=0)
+    with pytest.raises(DataError, match="beyond 65504"):
+        FeatureStore(tmp_path, "a", "float16").maps(torch.full((1, 3, 4, 4), 1e6), Counted())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="can't be (written|read)"):
+        FeatureStore(tmp_path / "file", "a").maps(pictures(1), Counted())
+    with pytest.raises(ConfigError, match="augmentation=vat changes each image"):
+        check(compose("features.folder=auto", "loader.augmentation=vat"))
+    with pytest.raises(ConfigError, match="features.limit_gb: expected a number above 0"):
+        check(compose("features.limit_gb=-1"))
+
+
+def test_auto_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert store_folder("auto") == Path("/somewhere/hmseg/features")
+
+
+def test_a_network_gives_the_same_with_and_without(tmp_path: Path) -> None:
+    plain = tiny_network()
+    kept = FewShotNetwork(
+        TinyBackbone(), build_masking("hybrid"), TinyHead(), store=FeatureStore(tmp_path, "tiny")
+    ).eval()
+    unkept = FewShotNetwork(TinyBackbone(), build_masking("hybrid"), TinyHead()).eval()
+    assert set(kept.state_dict()) == set(plain.state_dict())  # checkpoints don't know of it
+    query, supports = torch.randn(2, 3, 32, 48), torch.randn(2, 2, 3, 32, 48)
+    masks = torch.zeros(2, 2, 32, 48, dtype=torch.bool)
+    masks[..., 8:20, 10:30] = True
+    expected = unkept(query, supports, masks)
+    for _ in range(2):
+        assert torch.allclose(kept(query, supports, masks), expected, atol=1e-6)
+    assert kept.backbone.training is False and kept(query, supports, masks).requires_grad
