@@ -18,6 +18,7 @@ ENTRY_POINTS = {
     "episodes",
     "episode_lists",
     "prepare",
+    "reproduce",
     "training",
     "evaluation",
     "evaluation_record",

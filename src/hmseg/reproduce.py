@@ -11,12 +11,13 @@ from hmseg.config.checks_reproduce import checkpoints_of, for_reproduction, sett
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from hmseg.claims import Claim
     from hmseg.reproduction.plan import Request
 
 
 def task(cfg: DictConfig) -> None:
     """Reproduce as configured, in other processes; PyTorch is imported here only where files hold tensors."""
-    from hmseg.reproduction import run
+    from hmseg.reproduction.run import run
 
     run(request(cfg))
 
@@ -37,12 +38,10 @@ def request(cfg: DictConfig) -> Request:
         claims=claims,
         claim=claim,
         own=None if cfg.claims_file is None else Path(cfg.claims_file).stem,
-        list=cfg.list,
+        show_all=cfg.list,
         dry_run=cfg.dry_run,
         measure=cfg.measure,
-        checkpoints={}
-        if claim is None or cfg.checkpoints is None
-        else checkpoints_of(cfg.checkpoints, claim.folds),
+        checkpoints=_checkpoints(cfg, claim),
         train=(*both, *settings_of(cfg, "train")),
         evaluate=(*both, *settings_of(cfg, "evaluate")),
         tolerance=cfg.tolerance,
@@ -51,15 +50,20 @@ def request(cfg: DictConfig) -> Request:
     )
 
 
+def _checkpoints(cfg: DictConfig, claim: Claim | None) -> dict[int | None, Path]:
+    given = claim is not None and cfg.checkpoints is not None
+    return checkpoints_of(cfg.checkpoints, claim.folds) if claim is not None and given else {}
+
+
 PROGRAM = Program(
     config_name="reproduce",
     task=task,
-    purpose="Verify a published result: train or import, evaluate, record, and keep the ledger of all claims.",
+    purpose="Verify a published result: train or import, evaluate, record; keep the ledger of all claims.",
     examples=(
         "list=true",
         "claim=coco/1shot/hsnet/hybrid/resnet50 dry_run=true",
         "claim=pascal/5shot/vat/feature/resnet101 both=[trainer=gpu,paths.data=/data]",
-        "claim=pascal/1shot/hsnet/hybrid/resnet50 checkpoints=/models/fold{fold}.pt train=[dataset.root=/VOC2012]",
+        "claim=pascal/1shot/hsnet/hybrid/resnet50 checkpoints=/models/fold{fold}.pt",
         "",
     ),
     prepare=for_reproduction,

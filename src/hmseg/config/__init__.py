@@ -10,16 +10,22 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from hmseg.config.checks import check
+from hmseg.config.checks_reproduce import for_reproduction
 from hmseg.config.composer import Composer, conf_dir
 from hmseg.config.exported import for_conversion
-from hmseg.config.runs import replay
+from hmseg.config.runs import readable, replay
 from hmseg.config.stored import from_checkpoint, withdraw
 
 __all__ = ["Composer", "check", "compose", "compose_plain", "conf_dir"]
 
 _RUN_FOLDER = "${hydra:runtime.output_dir}"
 _OUTSIDE_A_RUN = "outputs"
-_PREPARATIONS = {"train": replay, "evaluate": from_checkpoint, "convert": for_conversion}
+_PREPARATIONS = {
+    "train": replay,
+    "evaluate": from_checkpoint,
+    "convert": for_conversion,
+    "reproduce": for_reproduction,
+}
 
 
 def compose(*overrides: str, config_name: str = "train") -> DictConfig:
@@ -46,7 +52,8 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
     try:
         with Composer() as composer:
             change = _PREPARATIONS.get(config_name)
-            prepared = change(composer, list(overrides)) if change else overrides
+            words = [readable(composer, word) for word in overrides]
+            prepared = change(composer, words) if change else words
             cfg = composer.compose(config_name, prepared)
     finally:
         withdraw()

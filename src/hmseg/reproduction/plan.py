@@ -16,6 +16,7 @@ from hmseg.claims.events import FINISHED, Event
 from hmseg.claims.fit import Record
 from hmseg.claims.ledger import EVENTS, LEDGER, RECORDS
 from hmseg.config import compose_plain
+from hmseg.errors import HmsegError
 
 RUN_FILE = "run.json"
 """What a training leaves in its folder when it has come to its end (``hmseg.evaluation_record``)."""
@@ -32,7 +33,7 @@ class Request:
         claims: all that there are.
         claim: the one to verify; None: only the ledger.
         own: name of a file of claims of one's own; None for the published ones.
-        list: only show them.
+        show_all: only show them.
         dry_run: only show the plan.
         measure: may estimates measure this machine?
         checkpoints: published ones by fold; empty: train.
@@ -46,7 +47,7 @@ class Request:
     claims: Sequence[Claim]
     claim: Claim | None = None
     own: str | None = None
-    list: bool = False
+    show_all: bool = False
     dry_run: bool = False
     measure: bool = True
     checkpoints: Mapping[int | None, Path] = field(default_factory=dict)
@@ -77,6 +78,14 @@ class Request:
         """The setting that has evaluations append to these records, where it isn't their own choice."""
         return [] if self.results == DEFAULT_RESULTS else [f"paths.records={self.records}"]
 
+    @property
+    def training_words(self) -> list[str]:
+        """The settings of a training of the first fold, without its place."""
+        assert self.claim is not None
+        fold = self.claim.folds[0]
+        words = [f"experiment={self.claim.training}", f"fold={'null' if fold is None else fold}"]
+        return [*words, *(word for word in self.train if not word.startswith("hydra"))]
+
     @cached_property
     def training(self) -> dict[str, Any]:
         """The configuration of a training with the further settings.
@@ -84,10 +93,7 @@ class Request:
         Raises:
             ConfigError: one of the settings is wrong.
         """
-        assert self.claim is not None
-        fold = self.claim.folds[0]
-        words = [f"experiment={self.claim.training}", f"fold={'null' if fold is None else fold}"]
-        return compose_plain(*words, *(word for word in self.train if not word.startswith("hydra")))
+        return compose_plain(*self.training_words)
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,20 @@ class Step:
     words: tuple[str, ...]
     state: State
     why: str = ""
+
+    @property
+    def epochs_done(self) -> int:
+        """Of a training to be resumed; 0 where its checkpoint can't be read."""
+        if self.state != "resume":
+            return 0
+        from hmseg.run_checkpoints import read_checkpoint
+
+        folder = Path(self.words[0].removeprefix("resume=")).expanduser()
+        try:
+            epoch = read_checkpoint(folder / "checkpoints" / "last.ckpt").get("epoch")
+        except HmsegError:
+            return 0
+        return epoch if isinstance(epoch, int) else 0
 
 
 def first_step(request: Request, fold: int | None) -> Step:
@@ -176,12 +196,9 @@ def evaluate_step(
         mine = about(claim, record) and record["checkpoint"].get("sha256") == content
         if mine and record["test"]["fold"] == fold and not why_not(claim, record):
             return Step("evaluate", fold, "evaluate", words, "skip", f"recorded: mIoU {record['miou']:.2f}")
-    for event in events:
-        if (event["claim"], event["event"], event.get("checkpoint")) == (claim.id, FINISHED, content):
-            if event.get("settings") == list(words) and any(
-                record.get("checkpoint", {}).get("sha256") == content for record in records
-            ):
-                return Step("evaluate", fold, "evaluate", words, "skip", "done before, by the same command")
+    done = {"claim": claim.id, "event": FINISHED, "checkpoint": content, "settings": list(words)}
+    if any(all(event.get(key) == value for key, value in done.items()) for event in events):
+        return Step("evaluate", fold, "evaluate", words, "skip", "done before, by the same command")
     return Step("evaluate", fold, "evaluate", words, "run")
 
 

@@ -21,6 +21,10 @@ PATIENCE = 10.0
 _TAIL = 4096
 
 
+class Ended(KeyboardInterrupt):
+    """This process alone was asked to end, not its steps."""
+
+
 class Outcome(NamedTuple):
     """How a step ended.
 
@@ -66,21 +70,21 @@ def call(program: str, words: Sequence[str], lock: IO[str]) -> Outcome:
             sys.stderr.flush()
             tail = (tail + chunk)[-_TAIL:]
         code = process.wait()
-    except BaseException:
-        _end(process)
+    except BaseException as error:
+        _end(process, patience=0.0 if isinstance(error, Ended) else PATIENCE)
         raise
     finally:
         process.stderr.close()
     return Outcome(code, last_line(tail.decode(errors="replace")) or f"exit status {code}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], patience: float) -> None:
     """Lets a process end by itself: a terminal's Ctrl-C reaches it too. Else it gets one, then the axe."""
     for send in (None, signal.SIGINT, signal.SIGKILL):
         if send is not None:
             process.send_signal(send)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=PATIENCE if send is None else 6 * PATIENCE)
+            process.communicate(timeout=patience if send is None else 6 * PATIENCE)
             return
 
 
@@ -120,7 +124,7 @@ def interruptible() -> Iterator[None]:
     """While it lasts, a request to end (SIGTERM) is the same as Ctrl-C, so that steps are ended too."""
 
     def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        raise Ended
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

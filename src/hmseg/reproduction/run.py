@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hmseg.claims import append_event, ledger, read_events, run_folder, verdict, write_ledger
+from hmseg.claims.commands import command
 from hmseg.claims.events import FAILED, FINISHED, STARTED, STOPPED
 from hmseg.claims.ledger import read_if_there
 from hmseg.errors import HmsegError
@@ -23,7 +24,7 @@ def run(request: Request) -> None:
         KeyboardInterrupt: stopped; the same command goes on.
     """
     records, events = read_if_there(request.records), read_events(request.events)
-    if request.list:
+    if request.show_all:
         show.rows(ledger(records, events, request.tolerance, request.claims), request.tolerance)
     elif request.claim is None:
         write(request)
@@ -104,9 +105,8 @@ def do(request: Request, step: Step, lock: Any) -> str | None:
     """One step, noted before and after. Returns why it failed, None where it did not."""
     assert request.claim is not None
     about: dict[str, Any] = {"claim": request.claim.id, "step": step.kind, "fold": step.fold}
-    line = printed(step.program, step.words)
-    print(line, flush=True)
-    append_event(request.events, event=STARTED, **about, command=line)
+    print(printed(step.program, step.words), flush=True)
+    append_event(request.events, event=STARTED, **about, command=command(step.program, step.words))
     try:
         outcome = call(step.program, step.words, lock)
     except BaseException:
