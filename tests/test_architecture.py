@@ -86,7 +86,18 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["hmseg", "hmseg.errors", "hmseg.config", "hmseg.cli", "hmseg.train", "hmseg.evaluate", "hmseg.convert"],
+    [
+        "hmseg",
+        "hmseg.errors",
+        "hmseg.config",
+        "hmseg.cli",
+        "hmseg.train",
+        "hmseg.evaluate",
+        "hmseg.convert",
+        "hmseg.reproduce",
+        "hmseg.claims",
+        "hmseg.reproduction.run",
+    ],
 )
 def test_entry_points_answer_before_torch_is_imported(module: str) -> None:
     script = f"import sys, {module}; print(sorted({{'torch', 'pytorch_lightning'}} & set(sys.modules)))"
