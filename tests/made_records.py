@@ -25,7 +25,7 @@ def made_record(
         **changes: values by key, dots as two underscores: ``test__shot=5``.
     """
     protocol = protocol_of(claim)
-    trained = copy.deepcopy(experiment_config(claim.training, fold))
+    trained = copy.deepcopy(experiment_config(claim.training, claim.folds[0]))
     for key in ELSEWHERE:
         trained.pop(key, None)
     trained |= {"fold": fold, "seed": seed}

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+import torch
 
+import hmseg
 from hmseg.claims import find_claim, published, read_events
 from hmseg.cli import entry
 from hmseg.config import compose
@@ -24,6 +26,8 @@ from hmseg.reproduce import PROGRAM, request
 from hmseg.reproduction import run as running
 from hmseg.reproduction.plan import RUN_FILE, sha256
 from hmseg.reproduction.process import Outcome
+from hmseg.reproduction.process import call as really_call
+from hmseg.run_checkpoints import read_checkpoint
 from made_records import made_record
 
 ID = "coco/1shot/hsnet/hybrid/resnet50"
@@ -38,7 +42,12 @@ class StandIns:
     failing: dict[str, str] = field(default_factory=dict)
     """What a step whose first setting ends so says before it fails."""
 
-    def __call__(self, program: str, words: Sequence[str], lock: object) -> Outcome:
+    real: tuple[str, ...] = ()
+    """Programs without a stand-in."""
+
+    def __call__(self, program: str, words: Sequence[str], lock: IO[str]) -> Outcome:
+        if program in self.real:
+            return really_call(program, words, lock)
         place = next(word for word in words if word.startswith(("hydra.run.dir=", "ckpt=", "resume=")))
         folder = Path(place.partition("=")[2])
         self.called.append((program, folder.name))
@@ -56,6 +65,8 @@ class StandIns:
         (folder / RUN_FILE).write_text(json.dumps({"run": "0" * 32, "epochs": 2000}))
 
     def evaluate(self, folder: Path, words: Sequence[str]) -> None:
+        if folder.suffix == ".ckpt":
+            return  # of an import: that it was called is enough
         benchmark = "coco2pascal" if "dataset=coco2pascal" in words else "coco"
         shot = next(word for word in words if word.startswith("shot=")).removeprefix("shot=")
         claim = find_claim(f"{benchmark}/{shot}shot/hsnet/hybrid/resnet50", published())
@@ -230,6 +241,25 @@ def test_settings_need_no_quotes_of_their_own(tmp_path: Path) -> None:
         compose(f"claim={ID}", "both=[trainer.gpu]", config_name="reproduce")
 
 
+def test_published_checkpoints_are_imported_instead_of_trained(steps: StandIns, tmp_path: Path) -> None:
+    """The import is the real one: what it leaves is of the claim's network and fold."""
+    network = hmseg.build_network("hsnet", "hybrid", "mobilenet_v2", "bundled")
+    state = {f"module.backbone.{name}": value for name, value in network.backbone.state_dict().items()}
+    state |= {f"module.hpn_learner.{name}": value for name, value in network.head.state_dict().items()}
+    torch.save(state, "fold0.pt")
+    Path("mine.csv").write_text(f"{HEADER}\n{ROW}\n")
+    steps.real = ("convert",)
+    assert call(f"claim={OWN}", "claims_file=mine.csv", "checkpoints=fold{fold}.pt") == 0
+    (checkpoint,) = Path("outputs/claims/shapes_quick/published").glob("fold0-*.ckpt")
+    about = read_checkpoint(checkpoint)["hmseg"]
+    assert (about["config"]["fold"], about["config"]["dataset"]["name"]) == (0, "shapes")
+    assert about["config"]["masking"]["_target_"] == "hmseg.masking.HybridMasking"
+    assert steps.called == [("evaluate", checkpoint.name)]
+    steps.called.clear()
+    assert call(f"claim={OWN}", "claims_file=mine.csv", "checkpoints=fold{fold}.pt") == 0
+    assert steps.called == []
+
+
 # The real programs
 
 SMALL = (
@@ -239,6 +269,7 @@ SMALL = (
     "callbacks.last.train_time_interval=null"
 )
 HEADER = "benchmark,shot,model,masking,backbone,metric,claimed,per_fold,fb_iou,source,experiment,folds"
+ROW = "shapes,1,hsnet,hybrid,mobilenet_v2,miou,40,,,me,shapes_quick,1"
 OWN = "shapes/1shot/hsnet/hybrid/mobilenet_v2"
 
 
@@ -270,8 +301,7 @@ def wait_for(there: Callable[[], bool]) -> None:
 
 def test_killed_failed_and_gone_on_with(tmp_path: Path) -> None:
     """Stopped in training, then failing at the evaluation, then whole: each call does what is missing."""
-    row = "shapes,1,hsnet,hybrid,mobilenet_v2,miou,40,,,me,shapes_quick,1"
-    (tmp_path / "mine.csv").write_text(f"{HEADER}\n{row}\n")
+    (tmp_path / "mine.csv").write_text(f"{HEADER}\n{ROW}\n")
     run = tmp_path / "outputs/claims/shapes_quick/fold0"
 
     process = start(tmp_path, f"train=[{SMALL},callbacks.last.every_n_train_steps=1]")

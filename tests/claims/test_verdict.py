@@ -69,13 +69,27 @@ def test_records_of_other_claims_do_not_count() -> None:
     for claim in (five, other):
         records = [made_record(claim, fold, 44.3) for fold in claim.folds]
         found = verdict(CLAIM, records)
-        assert (found.status, found.partial, found.note) == ("unverified", (), "") or not found.partial
+        assert (found.status, list(found.partial), found.note) == ("unverified", [], "")
 
 
 def test_partial_records_are_told_with_their_reasons() -> None:
     found = verdict(CLAIM, folds(44.0, 44.0, 44.0, 44.0, test__lists="own"))
     assert (found.status, found.miou, len(found.partial)) == ("unverified", None, 4)
     assert "4 records do not count: lists own, not published" in found.note
+
+
+def test_a_note_names_the_most_frequent_reasons() -> None:
+    wrong = {
+        "test__lists": "own", "test__size": [64, 64], "episodes": 3, "test__aggregation": "concat",
+        "training__config__loader__batch_size": 1, "training__config__trainer__max_epochs": 3,
+        "training__config__loader__val_episodes": 3,
+    }  # fmt: skip
+    found = verdict(CLAIM, [made_record(CLAIM, 0, **wrong), made_record(CLAIM, 1, episodes=3)])
+    assert (
+        found.note.startswith("folds 0, 1, 2, 3 missing")
+        or "2 records do not count: 3 episodes" in found.note
+    )
+    assert found.note.endswith("; and 1 more")
 
 
 def test_a_published_checkpoint_counts_where_ours_are_not_complete() -> None:

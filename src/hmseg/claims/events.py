@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,18 +55,14 @@ def append_event(path: Path, **event: Any) -> dict[str, Any]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
-            file.seek(0, 2)
-            cut = file.tell() > 0 and not _ends_with_newline(path)
+            fcntl.flock(file, fcntl.LOCK_EX)  # several claims may be at work
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            cut = size > 0 and file.read(1) != b"\n"
             file.write(b"\n" * cut + json.dumps(whole).encode() + b"\n")
     except OSError as error:
         raise DataError(f"{path} can't be written ({error.strerror}): give results=FOLDER") from None
     return whole
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) == b"\n"
 
 
 def latest(events: Iterable[Event], claim: str) -> dict[tuple[Any, Any], Event]:

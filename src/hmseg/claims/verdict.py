@@ -15,6 +15,8 @@ from hmseg.claims.table import Claim
 TOLERANCE = 1.0
 """mIoU points by which a result may be off: what seeds of these methods are known to spread over."""
 STATUSES = ("unverified", "running", "verified", "differs", "failed")
+TOLD = 6
+"""Reasons of partial records that a note names."""
 _ROUNDING = 1e-9
 """44.3 - 43.3 is not 1 in binary."""
 
@@ -154,7 +156,9 @@ def _noted(verdict: Verdict, note: str) -> Verdict:
     parts = [note] if note else []
     if verdict.partial:
         count = Counter(reason for _, reasons in verdict.partial for reason in reasons)
-        reasons = "; ".join(reason for reason, _ in count.most_common())
+        reasons = "; ".join(reason for reason, _ in count.most_common(TOLD))
+        if len(count) > TOLD:
+            reasons += f"; and {len(count) - TOLD} more"
         many = len(verdict.partial)
         parts.append(f"{many} record{'s do' if many > 1 else ' does'} not count: {reasons}")
     return Verdict(**{**vars(verdict), "note": "; ".join(parts)})
