@@ -19,6 +19,7 @@ ENTRY_POINTS = {
     "episode_lists",
     "prepare",
     "report",
+    "reproduce",
     "training",
     "evaluation",
     "evaluation_record",
@@ -95,6 +96,9 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
         "hmseg.evaluate",
         "hmseg.convert",
         "hmseg.report",
+        "hmseg.reproduce",
+        "hmseg.claims",
+        "hmseg.reproduction.run",
     ],
 )
 def test_entry_points_answer_before_torch_is_imported(module: str) -> None:

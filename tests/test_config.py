@@ -124,7 +124,7 @@ MISTAKES = {
     "'dataset.source.difficulty'?",
     "callbacks.best.save_topk=3": "unknown key 'callbacks.best.save_topk': did you mean "
     "'callbacks.best.save_top_k'?",
-    "paths.foo=1": "unknown key 'paths.foo' (known: data, output_dir, weights)",
+    "paths.foo=1": "unknown key 'paths.foo' (known: data, output_dir, records, weights)",
     "masking=hybird": "unknown option 'hybird' for masking: did you mean 'hybrid'? (known: "
     "feature, hybrid, hybrid_after_relu, hybrid_black, hybrid_deep, hybrid_dilated, hybrid_remask, "
     "hybrid_soft, input, none)",

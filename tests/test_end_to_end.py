@@ -16,7 +16,9 @@ import torch
 
 from hmseg import training
 from hmseg.config import compose
+from hmseg.episode_table import read_table
 from hmseg.masking import MASKINGS
+from hmseg.records import episodes_path, read_records
 
 # 64-pixel shapes and a dozen episodes: seconds, and nothing is left out.
 TINY = (
@@ -96,9 +98,49 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(trained: Path) -> None:
     assert record["config"]["masking"]["_target_"] == "hmseg.masking.HybridMasking"
     assert set(record["versions"]) >= {"torch", "torchvision", "hmseg"}
     assert str(trained) not in json.dumps(record)  # a record says nothing of the machine's folders
+    assert len(record["training"]["history"]) == 2 and record["training"]["complete"] is True
+    assert json.loads((trained / "run.json").read_text())["run"] == record["run"]
     checkpoint = torch.load(trained / "checkpoints/best.ckpt", weights_only=True)
     assert checkpoint["hmseg"]["config"]["dataset"]["image_size"] == 64
     assert not any(".backbone." in name for name in checkpoint["state_dict"])  # bundled: can be had again
+
+
+def test_best_and_last_checkpoint_are_both_recorded(trained: Path) -> None:
+    best, last = read_records(trained.parent / "results/records.jsonl")[:2]
+    assert (best["checkpoint"]["which"], last["checkpoint"]["which"]) == ("best", "last")
+    assert best["run"] == last["run"] and best["id"] != last["id"]
+    assert best["training"]["history"] == last["training"]["history"]  # the best one's shows what came after
+    assert last["training"]["step"] == 8 and best["training"]["step"] in (4, 8)
+    assert last["baselines"] == {} and set(best["baselines"]) > {"untrained network"}
+    for record in (best, last):
+        table = read_table(episodes_path(trained.parent / "results/records.jsonl", record["id"]))
+        assert len(table) == record["episodes"] == 6
+        foreground = [
+            (table[table[:, 1] == c["class_id"]][:, 6:].sum(axis=0), c["iou"]) for c in record["per_class"]
+        ]
+        assert all(iou == pytest.approx(100 * each[0] / max(1, each[1])) for each, iou in foreground)
+    assert not list((trained / "checkpoints").glob("*unfinished*"))
+
+
+def test_an_evaluation_that_is_killed_goes_on(trained: Path, tmp_path: Path) -> None:
+    words = (f"ckpt={trained}", "loader.test_episodes=400", "loader.eval_batch_size=4", "loader.num_workers=0",
+             "fold=1", "paths.records=null")  # fmt: skip
+    process = start("evaluate", *words, folder=trained)
+    unfinished = trained / "checkpoints/best.shapes-fold1-1shot-hsnet-400.unfinished.0"
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        if unfinished.is_file() and unfinished.read_text().count("\n") > 2:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = call("evaluate", *words, folder=trained)
+    assert done.returncode == 0, done.stderr
+    assert "of 400 episodes were tested before: going on" in done.stdout
+    again = trained / "checkpoints/best.shapes-fold1-1shot-hsnet-400"
+    first = read_table(Path(f"{again}.episodes.csv.gz"))
+    assert call("evaluate", *words, "loader.eval_batch_size=7", folder=trained).returncode == 0
+    assert (read_table(Path(f"{again}.episodes.csv.gz")) == first).all()
 
 
 def test_evaluating_the_checkpoint_gives_what_training_ended_with(trained: Path) -> None:
@@ -164,7 +206,7 @@ def test_every_masking_trains(masking: str, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
-    "experiment", ["shapes_quick", "shapes_maskings", "voc_mini"]
+    "experiment", ["shapes_quick", "shapes_maskings", "voc_mini", "voc_maskings"]
 )  # test_recipes: the others
 def test_every_experiment_of_ours_runs(experiment: str, tmp_path: Path, voc: Path) -> None:
     small = [
@@ -175,6 +217,8 @@ def test_every_experiment_of_ours_runs(experiment: str, tmp_path: Path, voc: Pat
     ]
     if compose(f"experiment={experiment}").dataset.name == "pascal":
         small += [f"dataset.root={voc}", "backbone.weights=random"]
+        if experiment == "voc_maskings":
+            small += [f"features.folder={tmp_path / 'features'}"]
     cfg = compose(
         f"experiment={experiment}", *small, "trainer.fast_dev_run=1", f"paths.output_dir={tmp_path}"
     )

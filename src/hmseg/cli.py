@@ -29,7 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
 from hmseg.config.helptext import help_page
-from hmseg.config.runs import quoted
+from hmseg.config.runs import readable
 from hmseg.config.stored import offer_placeholders, withdraw
 from hmseg.config.sweep import configurations
 from hmseg.errors import ConfigError, HmsegError
@@ -101,7 +101,7 @@ def _validated(program: Program, words: list[str]) -> list[str] | None:
             name, purpose = program.typed_name, program.purpose
             print(help_page(composer, cfg, program.config_name, name, purpose, program.examples))
             return None
-        overrides = program.prepare(composer, [_quote(composer, word) for word in overrides])
+        overrides = program.prepare(composer, [readable(composer, word) for word in overrides])
         name = args.config_name or program.config_name
         for cfg in configurations(composer, name, overrides, args.multirun):
             check(cfg)
@@ -133,18 +133,6 @@ def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[st
 
 def _usage(message: str) -> NoReturn:
     raise ConfigError(f"{message}; see --help")
-
-
-def _quote(composer: Composer, word: str) -> str:
-    """Quote a value whose characters alone Hydra's grammar refuses, such as a path with ``=`` in it."""
-    key, equals, value = word.partition("=")
-    if not equals or any(mark in value for mark in "'\"[]{},"):
-        return word
-    try:
-        composer.parse([word])
-    except ConfigError:
-        return f"{key}={quoted(Path(value))}"
-    return word
 
 
 def _run(program: Program, words: list[str]) -> None:

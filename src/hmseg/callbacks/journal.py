@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class TestJournal(Callback):
             part.replace(own)
         except OSError as error:
             raise _unwritable(self.path, error) from None
-        self._written = time.monotonic()
+        self._written = -math.inf  # the first batch is written at once: a folder that is full shows early
 
     def on_test_batch_end(
         self,

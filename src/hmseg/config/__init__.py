@@ -5,19 +5,27 @@ Importing this package does not import PyTorch.
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from hmseg.config.checks import check
+from hmseg.config.checks_reproduce import for_reproduction
 from hmseg.config.composer import Composer, conf_dir
 from hmseg.config.exported import for_conversion
-from hmseg.config.runs import replay
+from hmseg.config.runs import readable, replay
 from hmseg.config.stored import from_checkpoint, withdraw
 
-__all__ = ["Composer", "check", "compose", "conf_dir"]
+__all__ = ["Composer", "check", "compose", "compose_plain", "conf_dir"]
 
 _RUN_FOLDER = "${hydra:runtime.output_dir}"
 _OUTSIDE_A_RUN = "outputs"
-_PREPARATIONS = {"train": replay, "evaluate": from_checkpoint, "convert": for_conversion}
+_PREPARATIONS = {
+    "train": replay,
+    "evaluate": from_checkpoint,
+    "convert": for_conversion,
+    "reproduce": for_reproduction,
+}
 
 
 def compose(*overrides: str, config_name: str = "train") -> DictConfig:
@@ -44,7 +52,8 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
     try:
         with Composer() as composer:
             change = _PREPARATIONS.get(config_name)
-            prepared = change(composer, list(overrides)) if change else overrides
+            words = [readable(composer, word) for word in overrides]
+            prepared = change(composer, words) if change else words
             cfg = composer.compose(config_name, prepared)
     finally:
         withdraw()
@@ -52,3 +61,14 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
         cfg.paths.output_dir = _OUTSIDE_A_RUN
     check(cfg)
     return cfg
+
+
+def compose_plain(*overrides: str, config_name: str = "train") -> dict[str, Any]:
+    """As :func:`compose`, every interpolation resolved, as plain data: for modules that know no Hydra.
+
+    Example:
+        >>> compose_plain("experiment=vat_fss_resnet101")["loader"]["test_episodes"]
+        2400
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(compose(*overrides, config_name=config_name), resolve=True)  # type: ignore[assignment]
+    return plain

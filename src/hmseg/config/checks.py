@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hmseg.config.checks_episodes import check_episodes
 from hmseg.config.checks_prepare import check_prepare
 from hmseg.config.checks_report import check_report
+from hmseg.config.checks_reproduce import check_reproduce
 from hmseg.config.explain import unknown_key
 from hmseg.config.schema_data import ShapesConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
@@ -76,6 +77,10 @@ def check(cfg: DictConfig) -> None:
         return
     if "archive" in (_fields(cfg) or cfg):  # preparation: no network, no training
         for test in (_structure, _interpolations, check_prepare):
+            test(cfg)
+        return
+    if "claim" in (_fields(cfg) or cfg):  # claims: what trains and tests has its own checks
+        for test in (_structure, _interpolations, check_reproduce):
             test(cfg)
         return
     if "seeds" in (_fields(cfg) or cfg):  # lists of episodes: no network

@@ -27,6 +27,18 @@ def quoted(path: Path) -> str:
     return f'"{text}"'
 
 
+def readable(composer: Composer, word: str) -> str:
+    """Quote a value whose characters alone Hydra's grammar refuses, such as a path with ``=`` in it."""
+    key, equals, value = word.partition("=")
+    if not equals or any(mark in value for mark in "'\"[]{},"):
+        return word
+    try:
+        composer.parse([word])
+    except ConfigError:
+        return f"{key}={quoted(Path(value))}"
+    return word
+
+
 def find_checkpoint(key: str, given: str, names: Sequence[str]) -> Path:
     """The checkpoint that was meant: a file, or the first of ``names`` in a run folder.
 

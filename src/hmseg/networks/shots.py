@@ -114,7 +114,8 @@ def join(maps: Tensor, shots: int) -> Tensor:
     """
     if shots == 1:
         return maps
-    return torch.cat(list(maps.unflatten(0, (-1, shots)).unbind(dim=1)), dim=-1)
+    per_image = maps.reshape(-1, shots, *maps.shape[1:])
+    return torch.cat(list(per_image.unbind(dim=1)), dim=-1)
 
 
 def join_levels(levels: Mapping[int, Sequence[Tensor]], shots: int) -> dict[int, list[Tensor]]:

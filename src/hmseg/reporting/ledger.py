@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
+from hmseg.claims import Verdict, published, verdict
 from hmseg.reporting.measurement import Measurement
 
 Row = dict[str, Any]
@@ -22,17 +22,13 @@ def claim_rows(measurements: Iterable[Measurement]) -> list[Row]:
         ``per_fold``, ``fb_iou``, ``measured``, ``measured_per_fold``, ``measured_fb_iou``, ``status``,
         ``reason`` and ``records`` (ids of the records that count).
     """
-    if importlib.util.find_spec("hmseg.claims") is None:
-        return []
-    from hmseg import claims
-
     records = [dict(one.record) for one in measurements]
-    return [_row(claims.verdict(claim, records)) for claim in claims.published()]
+    return [_row(verdict(claim, records)) for claim in published()]
 
 
-def _row(found: Any) -> Row:
+def _row(found: Verdict) -> Row:
     claim = found.claim
-    counting: Sequence[dict[str, Any]] = [record for fold in found.records for record in found.records[fold]]
+    counting = [record for fold in found.records for record in found.records[fold]]
     return {
         "id": claim.id,
         "benchmark": claim.benchmark,

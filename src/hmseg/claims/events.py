@@ -1,0 +1,76 @@
+"""What ``hmseg.reproduce`` did, one JSON object a line, only ever appended to."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hmseg.errors import DataError
+
+Event = Mapping[str, Any]
+STARTED, FINISHED, FAILED, STOPPED = "started", "finished", "failed", "stopped"
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The events of a file in order; a line cut by a crash is left out, a file not yet there is empty.
+
+    Raises:
+        DataError: it is there and can't be read.
+    """
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} can't be read ({type(error).__name__}): move it away to begin anew"
+        ) from None
+    events = []
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and isinstance(event.get("claim"), str) and event.get("event"):
+            events.append(event)
+    return events
+
+
+def append_event(path: Path, **event: Any) -> dict[str, Any]:
+    """Adds one event, dated now.
+
+    Args:
+        path: of the file; it and its folder are made where they are missing.
+        event: ``claim``, ``event``, ``step``, ``fold`` and what else there is to say.
+
+    Raises:
+        DataError: the file can't be written.
+    """
+    whole = {**event, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # several claims may be at work
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            cut = size > 0 and file.read(1) != b"\n"
+            file.write(b"\n" * cut + json.dumps(whole).encode() + b"\n")
+    except OSError as error:
+        raise DataError(f"{path} can't be written ({error.strerror}): give results=FOLDER") from None
+    return whole
+
+
+def latest(events: Iterable[Event], claim: str) -> dict[tuple[Any, Any], Event]:
+    """The last event of each (step, fold) of a claim.
+
+    Example:
+        >>> one = {"claim": "c", "step": "train", "fold": 0}
+        >>> latest([{**one, "event": "started"}, {**one, "event": "finished"}], "c")[("train", 0)]["event"]
+        'finished'
+    """
+    return {(each.get("step"), each.get("fold")): each for each in events if each["claim"] == claim}
