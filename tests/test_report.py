@@ -10,7 +10,7 @@ import pytest
 
 from hmseg.cli import entry
 from hmseg.report import PROGRAM
-from made_records import record, write_beside_checkpoint, write_records
+from made_evaluations import record, write_beside_checkpoint, write_records
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hmseg.reporting.comparisons import differences
 from hmseg.reporting.configurations import Configuration, configurations
 from hmseg.reporting.gathering import from_records
 from hmseg.reporting.object_sizes import object_share, size_bins, size_differences
-from made_records import record, several, write_records
+from made_evaluations import record, several, write_records
 
 
 def read(tmp_path: Path, made: list) -> tuple[Configuration, ...]:  # type: ignore[type-arg]

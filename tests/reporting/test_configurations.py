@@ -12,7 +12,7 @@ from hmseg.episode_table import Rows
 from hmseg.reporting.configurations import Configuration, configurations
 from hmseg.reporting.gathering import from_records
 from hmseg.reporting.setting import masking_label
-from made_records import record, write_records
+from made_evaluations import record, write_records
 
 Made = tuple[dict[str, Any], Rows]
 

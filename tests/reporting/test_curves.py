@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hmseg.reporting.curves import curves, several_hardware
 from hmseg.reporting.gathering import from_records
-from made_records import record, write_records
+from made_evaluations import record, write_records
 
 
 def with_history(masking: str = "Hybrid", which: str = "best", **others: object) -> tuple:  # type: ignore[type-arg]

@@ -23,7 +23,7 @@ from hmseg.report import PROGRAM
 from hmseg.reporting.choosing import chosen_episodes, shared_measurements
 from hmseg.reporting.gathering import from_records
 from hmseg.reporting.pictures import SIDE, data_uri, with_mask
-from made_records import record, table, write_records
+from made_evaluations import record, table, write_records
 from tiny import LIGHTNING_WARNINGS
 
 pytestmark = LIGHTNING_WARNINGS

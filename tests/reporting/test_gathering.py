@@ -9,7 +9,7 @@ import pytest
 
 from hmseg.errors import DataError
 from hmseg.reporting.gathering import from_records, from_sweep
-from made_records import record, several, write_beside_checkpoint, write_records
+from made_evaluations import record, several, write_beside_checkpoint, write_records
 
 
 def job(sweep: Path, name: str, *overrides: str) -> Path:

@@ -15,7 +15,7 @@ from hmseg.reporting.build import build
 from hmseg.reporting.gathering import from_records
 from hmseg.reporting.html import write_html
 from hmseg.reporting.page import Example, Picture
-from made_records import several, write_records
+from made_evaluations import several, write_records
 
 SECTIONS = ["results", "differences", "training", "classes", "sizes", "examples", "claims", "missing", "made"]
 ABOUT = {"commit": "abc", "versions": {}, "date": "2026-02-01T00:00:00+00:00"}

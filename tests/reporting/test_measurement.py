@@ -10,7 +10,7 @@ import pytest
 from hmseg.errors import DataError
 from hmseg.reporting.gathering import from_records
 from hmseg.reporting.measurement import Measurement, measurement
-from made_records import record, write_records
+from made_evaluations import record, write_records
 
 
 def read(**changes: Any) -> Measurement:

@@ -15,7 +15,7 @@ from hmseg.reporting.gathering import Gathered, Unfinished, from_records
 from hmseg.reporting.html import html_of
 from hmseg.reporting.markdown import MAX_BYTES, escape, write_markdown
 from hmseg.reporting.page import Example, Page, Picture
-from made_records import record, several, write_records
+from made_evaluations import record, several, write_records
 
 SECTIONS = ("results", "differences", "training", "classes", "sizes", "examples", "claims", "missing", "made")
 ABOUT = {"commit": "abc", "versions": {"hmseg": "0.1.0"}, "date": "2026-02-01T00:00:00+00:00"}

@@ -17,7 +17,7 @@ from hmseg.reporting.statistics import (
     seen_interval,
     select,
 )
-from made_records import scores, table
+from made_evaluations import scores, table
 
 ONE = np.array([1.0])
 
