@@ -31,6 +31,8 @@ PROBE = """(() => JSON.stringify({
   text: document.body.innerText
 }))()"""
 SECONDS = 60
+STICKY = 80
+"""Pixels at the top of the window where something may stay while the page moves."""
 PAUSE = 120
 """Milliseconds between two looks at a page that is being painted."""
 
@@ -122,7 +124,7 @@ def _main(page: str, picture: str, width: int, height: int) -> None:
 
     def begin(found: dict[str, Any]) -> None:
         facts.update(found)
-        tops = list(range(0, max(1, found["height"] - height), height))
+        tops = list(range(0, max(1, found["height"] - height), height - STICKY))
         show([*tops, max(0, found["height"] - height)])
 
     def show(tops: list[int]) -> None:
@@ -148,7 +150,8 @@ def _main(page: str, picture: str, width: int, height: int) -> None:
         whole = QImage(width, max(height, facts["height"]), QImage.Format.Format_RGB32)
         painter = QPainter(whole)
         for top, part in parts:
-            painter.drawImage(0, top, part)
+            hidden = STICKY if top else 0
+            painter.drawImage(0, top + hidden, part.copy(0, hidden, width, height - hidden))
         painter.end()
         whole.save(picture)
         print(json.dumps({"facts": facts, "requests": requests}))

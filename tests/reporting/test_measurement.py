@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hmseg.errors import DataError
+from hmseg.reporting.configurations import configurations
 from hmseg.reporting.gathering import from_records
 from hmseg.reporting.measurement import Measurement, measurement
+from hmseg.reporting.sections.baselines import baselines
+from hmseg.reporting.sections.origin import origin
+from hmseg.reporting.sections.results import missing
 from made_evaluations import record, write_records
 
 
@@ -70,6 +76,37 @@ def test_damage_is_named(message: str) -> None:
     with pytest.raises(DataError, match=f"a.jsonl, record .*{message}") as raised:
         read(**DAMAGE[message])
     assert "\n" not in str(raised.value)
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value in nested data, of lists the first one's."""
+    inside = node.items() if isinstance(node, dict) else enumerate(node[:1]) if isinstance(node, list) else ()
+    for key, child in inside:
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+@pytest.mark.parametrize("value", ["x", None, [], -1, 1.5, {}, [1, "a"], {"a": "b"}, True], ids=str)
+def test_whatever_a_record_holds_it_is_read_or_refused(value: Any) -> None:
+    whole, _ = record(baselines={"everything foreground": {"miou": 9.0, "fb_iou": 20.0}})
+    refused = 0
+    for path in places(whole):
+        found = copy.deepcopy(whole)
+        node: Any = found
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = value
+        try:
+            one = measurement(found, Path("a.jsonl"), None)
+        except DataError as error:
+            assert "\n" not in str(error)
+            refused += 1
+            continue
+        every = configurations([one])
+        origin(every, "", {})
+        baselines(every)
+        missing(every, ())
+    assert refused > 10
 
 
 def test_control_characters_never_get_through() -> None:

@@ -51,7 +51,7 @@ def test_a_class_without_episodes_scores_zero_unless_only_seen_ones_count() -> N
 
 def test_resampling_is_a_loop_over_classes_and_draws() -> None:
     made, resamples, seed = counts(), 7, 5
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng((seed,))
     often = [
         generator.multinomial(n, np.full(n, 1 / n), size=resamples)
         for n in (int((made.class_ids == each).sum()) for each in made.classes)

@@ -101,6 +101,7 @@ def size_figure(
             for x, one in kept:
                 ax.plot((x, x), (one.low, one.high), color=INK, linewidth=1)
         ax.set_xticks(range(len(bins)), bins, color=INK)
+        ax.set_xlim(-0.5, len(bins) - 0.5)
         ax.set(title=title, xlabel="share of the query that the object takes", ylabel="mIoU (%)")
         ax.set_ylim(bottom=0)
         ax.grid(axis="y")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hmseg.claims import Verdict, published, verdict
+from hmseg.claims.events import Event
 from hmseg.reporting.measurement import Measurement
 
 Row = dict[str, Any]
 
 
-def claim_rows(measurements: Iterable[Measurement]) -> list[Row]:
+def claim_rows(measurements: Iterable[Measurement], events: Sequence[Event] = ()) -> list[Row]:
     """A row for each published claim.
 
     Args:
         measurements: what was measured, checked.
+        events: of ``hmseg.reproduce``, which say what is running or has failed.
 
     Returns:
         Rows of ``id``, ``benchmark``, ``shot``, ``model``, ``masking``, ``backbone``, ``claimed``,
@@ -23,7 +25,7 @@ def claim_rows(measurements: Iterable[Measurement]) -> list[Row]:
         ``reason`` and ``records`` (ids of the records that count).
     """
     records = [dict(one.record) for one in measurements]
-    return [_row(verdict(claim, records)) for claim in published()]
+    return [_row(verdict(claim, records, events)) for claim in published()]
 
 
 def _row(found: Verdict) -> Row:

@@ -120,6 +120,8 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
     test, config, checkpoint = top.node("test"), top.node("config"), top.node("checkpoint")
     training = top.node("training", optional=True)
     trained = training.node("config", optional=True)
+    top.node("backbone")
+    checkpoint.text("sha256")
     shot = test.whole("shot")
     origin = checkpoint.text("origin", "trained")
     setting = Setting(

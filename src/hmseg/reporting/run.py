@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from hmseg import environment
+from hmseg.claims.events import read_events
+from hmseg.claims.ledger import EVENTS
 from hmseg.errors import DataError
 from hmseg.reporting.build import build
 from hmseg.reporting.configurations import configurations
@@ -50,13 +52,18 @@ class Request:
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def folder(self) -> Path:
+        """Where the input is."""
+        folder = self.sweep if self.records is None else self.records.parent
+        assert folder is not None  # one of them is there
+        return folder
+
+    @property
     def target(self) -> Path:
         """The pages' path without an ending."""
         if self.out is not None:
             return self.out.with_suffix("") if self.out.suffix in (".md", ".html") else self.out
-        folder = self.sweep if self.records is None else self.records.parent
-        assert folder is not None
-        return folder / "report"
+        return self.folder / "report"
 
 
 def run(request: Request) -> None:
@@ -73,7 +80,7 @@ def run(request: Request) -> None:
         text, examples = make_examples(
             gathered.measurements, request.examples, request.examples_count, request.overrides
         )
-    rows = claim_rows(gathered.measurements) if request.claims else []
+    rows = claim_rows(gathered.measurements, read_events(request.folder / EVENTS)) if request.claims else []
     about = environment.describe()
     page = build(gathered, rows, about["command"], about, examples, text)
     target = request.target

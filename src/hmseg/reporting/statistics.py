@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,16 +111,24 @@ def resampled(counts: Counts, resamples: int = RESAMPLES, seed: int | Sequence[i
         resamples: R, at least 1.
         seed: of the draws: equal seeds and episodes give equal draws.
     """
-    generator = np.random.default_rng(seed)
+    rows = _rows(counts)
     total = np.zeros((resamples, counts.union.shape[1]))
-    for rows in _rows(counts):
-        if len(rows):
-            often = generator.multinomial(
-                len(rows), np.full(len(rows), 1 / len(rows)), size=resamples
-            )  # (R, n)
-            weights = often.astype(np.float64)  # exact below 2**53, and many times faster than integers
-            total += _ratio(weights @ counts.intersection[rows], weights @ counts.union[rows])
+    draws = _draws(tuple(map(len, rows)), resamples, tuple(np.atleast_1d(seed).tolist()))
+    for own, often in zip(rows, draws, strict=True):
+        weights = often.astype(np.float64)  # (R, n); exact below 2**53, many times faster than integers
+        total += _ratio(weights @ counts.intersection[own], weights @ counts.union[own])
     return 100 * total / len(counts.classes)
+
+
+@lru_cache(maxsize=16)
+def _draws(sizes: tuple[int, ...], resamples: int, seed: tuple[int, ...]) -> tuple[NDArray[np.uint16], ...]:
+    """How often each of a class's n episodes is drawn, (R, n) for each class; kept for other methods."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for n in sizes:
+        often = generator.multinomial(n, np.full(n, 1 / n), resamples) if n else np.zeros((resamples, 0))
+        found.append(often.astype(np.uint16))
+    return tuple(found)
 
 
 def interval(

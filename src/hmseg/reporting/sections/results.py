@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from hmseg.reporting.configurations import Configuration
 from hmseg.reporting.gathering import Unfinished
 from hmseg.reporting.page import Block, Cell, Listing, Section, Table, Text
+from hmseg.reporting.sections.baselines import baselines
 from hmseg.reporting.setting import Setting, differing
 from hmseg.reporting.words import (
     ABSENT,
@@ -46,7 +47,7 @@ def results(every: Sequence[Configuration]) -> Section:
     ]
     for common, members in _grouped(every).items():
         blocks.append(_table(common, members))
-        blocks += _remarks(members)
+        blocks += [*baselines(members), *_remarks(members)]
     return Section("results", "Results", tuple(blocks))
 
 

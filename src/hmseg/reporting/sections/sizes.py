@@ -10,7 +10,17 @@ from hmseg.reporting.figures import size_figure
 from hmseg.reporting.object_sizes import BINS, SizeBin, size_bins, size_differences
 from hmseg.reporting.page import Block, Cell, Figures, Section, Table, Text
 from hmseg.reporting.setting import Setting
-from hmseg.reporting.words import bounds, circumstances, join, main_view, number, signed, subject, swatch
+from hmseg.reporting.words import (
+    ABSENT,
+    bounds,
+    circumstances,
+    join,
+    main_view,
+    number,
+    signed,
+    subject,
+    swatch,
+)
 
 _NAMES = [name for name, _, _ in BINS]
 
@@ -49,13 +59,17 @@ def _table(caption: str, found: dict[Configuration, list[SizeBin]]) -> Table:
     rows: list[tuple[Cell | str, ...]] = [
         (
             Cell(one.setting.masking, swatch(one.setting.masking)),
-            *(f"{number(each.value.value)} ({bounds(each.value)})" for each in bins),
+            *(_value(each) for each in bins),
         )
         for one, bins in found.items()
     ]
     counts = next(iter(found.values()))
     rows.append((Cell("episodes, classes", "quiet"), *(Cell(_count(each), "quiet") for each in counts)))
     return Table(f"mIoU with 95 % interval: {caption}", ("masking", *_NAMES), tuple(rows))
+
+
+def _value(each: SizeBin) -> str:
+    return f"{number(each.value.value)} ({bounds(each.value)})" if each.episodes else ABSENT
 
 
 def _count(each: SizeBin) -> str:
@@ -73,5 +87,7 @@ def _differences(caption: str, members: Sequence[Configuration]) -> list[Table]:
 
 
 def _difference(each: SizeBin) -> Cell:
+    if not each.episodes:
+        return Cell(ABSENT)
     kind = ("good" if each.value.value > 0 else "bad") if each.value.clear else ""
     return Cell(f"{signed(each.value.value)} ({bounds(each.value, with_sign=True)})", kind)
