@@ -17,6 +17,7 @@ import torch
 from hmseg import training
 from hmseg.config import compose
 from hmseg.episode_table import read_table
+from hmseg.evaluation_record import table_path
 from hmseg.masking import MASKINGS
 from hmseg.records import episodes_path, read_records
 
@@ -141,6 +142,26 @@ def test_an_evaluation_that_is_killed_goes_on(trained: Path, tmp_path: Path) -> 
     first = read_table(Path(f"{again}.episodes.csv.gz"))
     assert call("evaluate", *words, "loader.eval_batch_size=7", folder=trained).returncode == 0
     assert (read_table(Path(f"{again}.episodes.csv.gz")) == first).all()
+
+
+def test_two_devices_share_an_evaluation(trained: Path) -> None:
+    """Of 7 episodes one device has 4 and the other 3; an interruption of both changes nothing."""
+    words = (f"ckpt={trained}", "fold=2", "loader.test_episodes=7", "loader.eval_batch_size=2",
+             "loader.num_workers=0", "trainer.accelerator=cpu")  # fmt: skip
+    ddp = ("trainer.strategy=ddp", "trainer.devices=2")
+    path = trained / "checkpoints/best.shapes-fold2-1shot-hsnet-7.json"
+    tables, scores = [], []
+    for devices in ((), ddp):
+        done = call("evaluate", *words, *devices, folder=trained)
+        assert done.returncode == 0, done.stderr
+        tables.append(read_table(table_path(path)))
+        scores.append(json.loads(path.read_text())["per_class"])
+        path.unlink()
+    assert (tables[0] == tables[1]).all() and scores[0] == scores[1]
+    records = [json.loads(line) for line in (trained / "results/records.jsonl").read_text().splitlines()]
+    assert (
+        len({record["id"] for record in records}) == 1 < len(records)
+    )  # one for each evaluation, not each device
 
 
 def test_evaluating_the_checkpoint_gives_what_training_ended_with(trained: Path) -> None:
