@@ -86,10 +86,11 @@ class _Writer:
             self._folder.mkdir(exist_ok=True)
             with writing(self._folder / f"{figure.name}.svg") as file:
                 file.write(text)
-            lines.append(f"![{escape(figure.title)}]({self._folder.name}/{figure.name}.svg)")
+            image = f"![{escape(figure.title)}]({self._folder.name}/{figure.name}.svg)"
+            lines += [f"**{escape(figure.title)}**", "", image, ""]
         if left_out:
-            lines += ["", f"{left_out} more drawings are in the HTML page, to keep this folder small."]
-        return lines
+            lines += [f"{left_out} more drawings are in the HTML page, to keep this folder small.", ""]
+        return lines[:-1]
 
 
 def _standing_alone(figure: Figure) -> str:
