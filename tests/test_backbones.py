@@ -82,7 +82,7 @@ def test_resnet_maps_are_the_sums_before_the_last_relu() -> None:
     images = torch.randn(1, 3, 64, 64)
     outputs = hooked(net, blocks, images, inputs=False)  # after the ReLU
     for ours, after in zip(backbone(images), outputs, strict=True):
-        torch.testing.assert_close(F.relu(ours), after)
+        torch.testing.assert_close(F.relu(ours), after, rtol=1e-4, atol=1e-4)  # batch norm is folded
         assert ours.min() < 0
 
 
@@ -97,7 +97,7 @@ def test_sequential_maps_are_outputs_of_the_named_modules(name: str, taken: tupl
     images = torch.randn(1, 3, 64, 64)
     expected = hooked(net, [net.features[i] for i in taken], images, inputs=False)
     for ours, theirs in zip(backbone(images), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_caffe_strides_sit_in_the_1x1_convolutions() -> None:

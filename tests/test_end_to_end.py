@@ -17,6 +17,7 @@ import torch
 from hmseg import training
 from hmseg.config import compose
 from hmseg.episode_table import read_table
+from hmseg.evaluation_record import table_path
 from hmseg.masking import MASKINGS
 from hmseg.records import episodes_path, read_records
 
@@ -115,16 +116,15 @@ def test_best_and_last_checkpoint_are_both_recorded(trained: Path) -> None:
     for record in (best, last):
         table = read_table(episodes_path(trained.parent / "results/records.jsonl", record["id"]))
         assert len(table) == record["episodes"] == 6
-        foreground = [
-            (table[table[:, 1] == c["class_id"]][:, 6:].sum(axis=0), c["iou"]) for c in record["per_class"]
-        ]
-        assert all(iou == pytest.approx(100 * each[0] / max(1, each[1])) for each, iou in foreground)
+        for each in record["per_class"]:
+            intersection, union = table[table[:, 1] == each["class_id"]][:, 6:].sum(axis=0)
+            assert each["iou"] == pytest.approx(100 * intersection / max(1, union))
     assert not list((trained / "checkpoints").glob("*unfinished*"))
 
 
-def test_an_evaluation_that_is_killed_goes_on(trained: Path, tmp_path: Path) -> None:
-    words = (f"ckpt={trained}", "loader.test_episodes=400", "loader.eval_batch_size=4", "loader.num_workers=0",
-             "fold=1", "paths.records=null")  # fmt: skip
+def test_an_evaluation_that_is_killed_goes_on(trained: Path) -> None:
+    words = (f"ckpt={trained}", "loader.test_episodes=400", "loader.eval_batch_size=4",
+             "loader.num_workers=0", "fold=1", "paths.records=null")  # fmt: skip
     process = start("evaluate", *words, folder=trained)
     unfinished = trained / "checkpoints/best.shapes-fold1-1shot-hsnet-400.unfinished.0"
     deadline = time.monotonic() + 240
@@ -141,6 +141,25 @@ def test_an_evaluation_that_is_killed_goes_on(trained: Path, tmp_path: Path) -> 
     first = read_table(Path(f"{again}.episodes.csv.gz"))
     assert call("evaluate", *words, "loader.eval_batch_size=7", folder=trained).returncode == 0
     assert (read_table(Path(f"{again}.episodes.csv.gz")) == first).all()
+
+
+def test_two_devices_share_an_evaluation(trained: Path) -> None:
+    """Of 7 episodes one device has 4 and the other 3; an interruption of both changes nothing."""
+    words = (f"ckpt={trained}", "fold=2", "loader.test_episodes=7", "loader.eval_batch_size=2",
+             "loader.num_workers=0", "trainer.accelerator=cpu")  # fmt: skip
+    ddp = ("trainer.strategy=ddp", "trainer.devices=2")
+    path = trained / "checkpoints/best.shapes-fold2-1shot-hsnet-7.json"
+    tables, scores = [], []
+    for devices in ((), ddp):
+        done = call("evaluate", *words, *devices, folder=trained)
+        assert done.returncode == 0, done.stderr
+        tables.append(read_table(table_path(path)))
+        scores.append(json.loads(path.read_text())["per_class"])
+        path.unlink()
+    assert (tables[0] == tables[1]).all() and scores[0] == scores[1]
+    lines = (trained / "results/records.jsonl").read_text().splitlines()
+    ids = [record["id"] for record in map(json.loads, lines) if record["episodes"] == 7]
+    assert len(ids) == 2 and len(set(ids)) == 1  # one for each evaluation, not for each device
 
 
 def test_evaluating_the_checkpoint_gives_what_training_ended_with(trained: Path) -> None:

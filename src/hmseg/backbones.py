@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 import torchvision
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hmseg.errors import ConfigError, unknown
+from hmseg.folding import FoldedConvolutions
 from hmseg.weights import load_weights
 
 
@@ -90,24 +91,27 @@ class ResNetBackbone(Backbone):
             for level, depth in enumerate(depths, start=1)
             for _ in range(depth)
         )
+        self.convolve = FoldedConvolutions()
         self.freeze()
 
     def maps(self, images: Tensor) -> Iterator[Tensor]:
-        """Residual sums of the blocks, before the block's last ReLU."""
-        x = self.maxpool(F.relu_(self.bn1(self.conv1(images))))
+        """Residual sums of the blocks, before the block's last ReLU; channels last in memory."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        x = self.maxpool(self.convolve(self.conv1, self.bn1, x).relu_())
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
-                before_relu = self._bottleneck(block, x)
-                if layer is not self.layer1 or block is layer[-1]:
-                    yield before_relu
-                x = F.relu(before_relu)  # not in place: the caller holds the map
+                x = self._bottleneck(block, x)
+                if layer is self.layer1 and block is not layer[-1]:
+                    x = x.relu_()
+                else:
+                    yield x
+                    x = x.relu()  # not in place: the caller holds the map
 
-    @staticmethod
-    def _bottleneck(block: nn.Module, x: Tensor) -> Tensor:
-        out = F.relu_(block.bn1(block.conv1(x)))  # type: ignore[operator]
-        out = F.relu_(block.bn2(block.conv2(out)))  # type: ignore[operator]
-        out = block.bn3(block.conv3(out))  # type: ignore[operator]
-        return out.add_(x if block.downsample is None else block.downsample(x))  # type: ignore[operator, no-any-return]
+    def _bottleneck(self, block: Any, x: Tensor) -> Tensor:
+        out = self.convolve(block.conv1, block.bn1, x).relu_()
+        out = self.convolve(block.conv2, block.bn2, out).relu_()
+        out = self.convolve(block.conv3, block.bn3, out)
+        return out.add_(x if block.downsample is None else self.convolve(*block.downsample, x))
 
 
 class VGG16Backbone(Backbone):
@@ -121,13 +125,17 @@ class VGG16Backbone(Backbone):
         self.feature_info = tuple(
             FeatureInfo(level, 256 if level == 1 else 512, 2 ** (level + 1)) for level in self.taken.values()
         )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.freeze()
 
     def maps(self, images: Tensor) -> Iterator[Tensor]:
-        """Outputs of ``features[i]`` for i in ``taken``."""
-        x = images
+        """Outputs of ``features[i]`` for i in ``taken``; channels last in memory."""
+        x = images.contiguous(memory_format=torch.channels_last)
         for index, module in enumerate(self.features):
-            x = F.relu(x) if isinstance(module, nn.ReLU) else module(x)  # torchvision's ReLU is in place
+            if isinstance(module, nn.ReLU):
+                x = x.relu() if index - 1 in self.taken else x.relu_()  # the caller holds those taken
+            else:
+                x = module(x)
             if index in self.taken:
                 yield x
 
@@ -150,16 +158,28 @@ class MobileNetV2Backbone(Backbone):
             FeatureInfo(level, self.features[index].out_channels, 2 ** (level + 1))
             for index, level in self.taken.items()
         )
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # depthwise convolutions run twice as fast so on a CPU
+        self.convolve = FoldedConvolutions()
         self.freeze()
 
     def maps(self, images: Tensor) -> Iterator[Tensor]:
-        """Outputs of ``features[i]`` for i in ``taken``."""
-        x = images.contiguous(memory_format=torch.channels_last)
+        """Outputs of ``features[i]`` for i in ``taken``; channels last in memory."""
+        x = images.contiguous(memory_format=torch.channels_last)  # depthwise convolutions run twice as fast
         for index, module in enumerate(self.features):
-            x = module(x)
+            x = self._block(module, x)
             if index in self.taken:
                 yield x
+
+    def _block(self, block: nn.Module, x: Tensor) -> Tensor:
+        """A stem or an inverted residual block: convolutions with batch norm, ReLU6 behind all but the last."""
+        out = x
+        for step in block.modules():
+            if isinstance(step, nn.Conv2d):
+                convolution = step
+            elif isinstance(step, nn.BatchNorm2d):
+                out = self.convolve(convolution, step, out)
+            elif isinstance(step, nn.ReLU6):
+                out = F.relu6(out, inplace=True)
+        return out.add_(x) if getattr(block, "use_res_connect", False) else out
 
 
 def _resnet50_caffe() -> Backbone:

@@ -5,7 +5,7 @@ REFERENCE section 3; Min et al., "Hypercorrelation Squeeze for Few-Shot Segmenta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,11 +13,48 @@ from torch import Tensor
 EPS = 1e-5
 """Added to the norm of each feature vector, as published (not the maximum of the two)."""
 
+PIECE = 2_500_000
+"""Similarities that a CPU makes at once: 10 MB, which its cache holds until they have been used."""
+
+_FUSED = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+"""Whether PyTorch has oneDNN's product with the clamping in it, a fifth faster than its usual product."""
+
 
 def unit_features(features: Tensor) -> Tensor:
     """Divide each feature vector by (its L2 norm + ``EPS``). ``features``: (N, C, h, w); a new tensor."""
     norm: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     return features / (norm + EPS)
+
+
+def unit_rows(features: Tensor) -> Tensor:
+    """:func:`unit_features` of (N, C, h, w) as rows (N, h * w, C)."""
+    rows = features.permute(0, 2, 3, 1).flatten(1, 2)
+    return rows / (torch.linalg.vector_norm(rows, dim=2, keepdim=True) + EPS)
+
+
+def clamped_product(query: Tensor, support: Tensor) -> Tensor:
+    """max(query @ support^T, 0) of rows (M, C) and (P, C): (M, P), a new tensor. No gradient on a CPU."""
+    if _FUSED and query.device.type == "cpu" and query.dtype == torch.float32:
+        return torch.ops.mkldnn._linear_pointwise(query, support, None, "relu", [], "")  # type: ignore[no-any-return]
+    return (query @ support.t()).clamp_(min=0)
+
+
+def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
+    """The correlations of the maps of a level, some query positions at a time. No gradient on a CPU.
+
+    Args:
+        query: L maps as unit rows (P, C_l).
+        support: L maps as unit rows (P', C_l).
+
+    Yields:
+        Which query positions, and their similarities (positions, L, P').
+    """
+    rows = max(1, PIECE // (len(support) * len(support[0])))
+    for start in range(0, len(query[0]), rows):
+        part = slice(start, min(len(query[0]), start + rows))
+        yield part, torch.stack(
+            [clamped_product(q[part], s) for q, s in zip(query, support, strict=True)], dim=1
+        )
 
 
 def correlate(query: Tensor, support: Tensor) -> Tensor:
@@ -37,19 +74,19 @@ def correlate(query: Tensor, support: Tensor) -> Tensor:
         >>> correlate(torch.ones(1, 4, 2, 2), torch.ones(3, 4, 1, 1)).shape
         torch.Size([3, 2, 2, 1, 1])
     """
-    batch, channels, *query_size = query.shape
-    shots, left_over = divmod(support.shape[0], batch)
-    if support.shape[1] != channels or left_over:
-        raise ValueError(
-            f"query (B, C, h, w) and support (B * K, C, h, w) do not fit: "
-            f"{tuple(query.shape)} and {tuple(support.shape)}"
-        )
-    q = unit_features(query).flatten(2).transpose(1, 2)  # (B, hq*wq, C)
-    s = unit_features(support).flatten(2)  # (B*K, C, hs*ws)
-    if shots > 1:
-        q = q.repeat_interleave(shots, dim=0)
-    similarity = torch.bmm(q, s).clamp_(min=0)  # fresh from bmm, so in place is safe
-    return similarity.view(-1, *query_size, *support.shape[2:])
+    shots = shots_of(query, support)
+    query_size, support_size = query.shape[2:], support.shape[2:]
+    if on_plain_cpu(query, support):
+        q, s = unit_rows(query), unit_rows(support)
+        pairs = [clamped_product(q[n // shots], each) for n, each in enumerate(s)]
+        similarity = pairs[0][None] if len(pairs) == 1 else torch.stack(pairs)
+    else:
+        q = unit_features(query).flatten(2).transpose(1, 2)  # (B, hq*wq, C)
+        s = unit_features(support).flatten(2)  # (B*K, C, hs*ws)
+        if shots > 1:
+            q = q.repeat_interleave(shots, dim=0)
+        similarity = torch.bmm(q, s).clamp_(min=0)  # fresh from bmm, so in place is safe
+    return similarity.view(-1, *query_size, *support_size)
 
 
 def hypercorrelation(query: Sequence[Tensor], support: Sequence[Tensor]) -> Tensor:
@@ -62,4 +99,53 @@ def hypercorrelation(query: Sequence[Tensor], support: Sequence[Tensor]) -> Tens
     Returns:
         (B * K, L, hq, wq, hs, ws).
     """
-    return torch.stack([correlate(q, s) for q, s in zip(query, support, strict=True)], dim=1)
+    if not on_plain_cpu(*query, *support):
+        return torch.stack([correlate(q, s) for q, s in zip(query, support, strict=True)], dim=1)
+    planes = (*query[0].shape[2:], *support[0].shape[2:])
+    result = query[0].new_empty(len(support[0]), len(support), *planes)
+    flat = result.view(*result.shape[:2], planes[0] * planes[1], -1)
+    for n, (q, s) in enumerate(episodes_of(query, support)):
+        for part, similarities in similarity_pieces(q, s):
+            flat[n, :, part] = similarities.transpose(0, 1)
+    return result
+
+
+def episodes_of(
+    query: Sequence[Tensor], support: Sequence[Tensor]
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """For each support, the maps of its query and its own as unit rows (positions, C_l).
+
+    Args:
+        query: L maps (B, C_l, hq, wq).
+        support: L maps (B * K, C_l, hs, ws).
+    """
+    shots = [shots_of(q, s) for q, s in zip(query, support, strict=True)][0]
+    asked: list[Tensor] = []
+    for n in range(len(support[0])):
+        if n % shots == 0:
+            asked = [unit_rows(each[n // shots, None])[0] for each in query]
+        yield asked, [unit_rows(each[n, None])[0] for each in support]
+
+
+def on_plain_cpu(*maps: Tensor) -> bool:
+    """Whether these can be correlated by the CPU's fast way: no gradient, no reduced precision."""
+    return (
+        all(each.device.type == "cpu" for each in maps)
+        and not torch.is_autocast_enabled("cpu")
+        and not (torch.is_grad_enabled() and any(each.requires_grad for each in maps))
+    )
+
+
+def shots_of(query: Tensor, support: Tensor) -> int:
+    """How many supports (B * K, C, …) each of the queries (B, C, …) has.
+
+    Raises:
+        ValueError: channels differ, or the support batch is no multiple of the query batch.
+    """
+    shots, left_over = divmod(support.shape[0], query.shape[0])
+    if support.shape[1] != query.shape[1] or left_over:
+        raise ValueError(
+            f"query (B, C, h, w) and support (B * K, C, h, w) do not fit: "
+            f"{tuple(query.shape)} and {tuple(support.shape)}"
+        )
+    return shots

@@ -12,6 +12,7 @@ from hmseg.backbones import Backbone, FeatureInfo
 from hmseg.errors import ConfigError
 from hmseg.feature_store import FeatureStore
 from hmseg.masking import Masking, Variant
+from hmseg.networks.chunks import chunks
 from hmseg.networks.layers import resize
 from hmseg.networks.shots import join, join_levels, vote
 
@@ -20,6 +21,11 @@ Levels = Mapping[int, Sequence[Tensor]]
 
 PASS_PIXELS = 64 * 400 * 400
 """Most image pixels in one backbone pass: 64 images of 400 x 400, about 2.5 GB of ResNet-50 maps."""
+
+HEAD_PIXELS = {"cpu": 400 * 400, "gpu": 16 * 400 * 400}
+"""Most support pixels that go through the network at once where no gradient is wanted: 1 and 16 images of
+400 x 400. What a support takes for the moment (HSNet: up to 0.3 GB) is then taken once, however many shots
+there are, and a CPU is no slower for it."""
 
 
 class Head(nn.Module, ABC):
@@ -65,7 +71,8 @@ class FewShotNetwork(nn.Module):
 
     Query and all variants of the supports that the masking asks for go through the backbone together, in as
     few passes as ``pass_pixels`` allows; query features serve all shots; shots are folded into the batch of
-    the head.
+    the head. Without gradients supports go through in groups (`HEAD_PIXELS`), so that memory does not grow
+    with the shots; the result is the same.
 
     Args:
         backbone: frozen feature pyramid.
@@ -127,14 +134,31 @@ class FewShotNetwork(nn.Module):
         """
         check_shapes(query, support_images, support_masks)
         batch, shots = support_masks.shape[:2]
+        supports = support_images.flatten(0, 1)
         masks = support_masks.flatten(0, 1).to(query.dtype)  # (B*K, H, W)
-        query_maps, support_maps = self.encode(query, support_images.flatten(0, 1), masks)
+        at_once = self._supports_at_once(masks)
         if self.join_shots:
-            support_maps, masks = join_levels(support_maps, shots), join(masks, shots)
+            at_once = max(shots, at_once)  # those of one image stay together
+        encoded, query_maps, parts = None, None, []
+        for of_query, of_support in chunks(batch, shots, at_once):
+            known = query_maps if encoded == of_query else None
+            shown = masks[of_support]
+            query_maps, support_maps = self.encode(query[of_query], supports[of_support], shown, known)
+            encoded = of_query
+            if self.join_shots:
+                support_maps, shown = join_levels(support_maps, shots), join(shown, shots)
+            parts.append(self.head(query_maps, support_maps, shown))
+        logits = resize(torch.cat(parts), (query.shape[-2], query.shape[-1]))
+        if self.join_shots:
             shots = 1
-        logits = self.head(query_maps, support_maps, masks)
-        logits = resize(logits, (query.shape[-2], query.shape[-1]))
         return logits.reshape(batch, shots, *logits.shape[1:])
+
+    def _supports_at_once(self, masks: Tensor) -> int:
+        """All of them where gradients are wanted, else as many as `HEAD_PIXELS` allows."""
+        if torch.is_grad_enabled():
+            return len(masks)
+        most = HEAD_PIXELS.get(masks.device.type, HEAD_PIXELS["gpu"])
+        return max(1, most // masks[0].numel())
 
     @torch.no_grad()
     def predict(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
@@ -142,23 +166,30 @@ class FewShotNetwork(nn.Module):
         return vote(self(query, support_images, support_masks))
 
     @torch.no_grad()
-    def encode(self, query: Tensor, supports: Tensor, masks: Tensor) -> tuple[Levels, Levels]:
+    def encode(
+        self, query: Tensor, supports: Tensor, masks: Tensor, query_levels: Levels | None = None
+    ) -> tuple[Levels, Levels]:
         """Query maps and masked support maps by level.
 
         Args:
             query: (B, 3, H, W).
             supports: (N, 3, H', W').
             masks: (N, H', W') float.
+            query_levels: the query's maps by level where they are known already; None: they are made.
         """
         views = self.masking.views(supports, masks)
-        query_maps, *view_maps = self._pyramids([query, *views.values()])
+        if query_levels is None:
+            query_maps, *view_maps = self._pyramids([query, *views.values()])
+            query_levels = self._by_level(query_maps)
+        else:
+            view_maps = self._pyramids(list(views.values()))
         by_variant: dict[Variant, list[Tensor]] = dict(zip(views, view_maps, strict=True))
         support_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
         for index, level in enumerate(self._map_levels()):
             if level not in self.head.query_only:
                 features = {variant: maps[index] for variant, maps in by_variant.items()}
                 support_levels[level].append(self._masked(features, masks, level))
-        return self._by_level(query_maps), support_levels
+        return query_levels, support_levels
 
     def _masked(self, features: Mapping[Variant, Tensor], masks: Tensor, level: int) -> Tensor:
         prepared = {

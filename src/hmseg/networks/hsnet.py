@@ -11,9 +11,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from hmseg.backbones import FeatureInfo
-from hmseg.correlation import hypercorrelation
 from hmseg.networks.fewshot import Head, Levels, maps_per_level
-from hmseg.networks.layers import CentrePivotConv4d, Upsample2x, resize_query_plane, resize_support_plane
+from hmseg.networks.first_layer import correlate_and_convolve
+from hmseg.networks.layers import (
+    CentrePivotConv4d,
+    GroupNorm4d,
+    Upsample2x,
+    resize_query_plane,
+    resize_support_plane,
+)
 
 GROUPS = 4
 """Of every GroupNorm."""
@@ -46,9 +52,9 @@ class HSNetHead(Head):
 
     def forward(self, query: Levels, support: Levels, support_masks: Tensor) -> Tensor:
         """Logits (B * K, 2, 2 h, 2 w), where h x w is the query's plane at level 2."""
-        squeezed4 = self.encoder_layer4(hypercorrelation(query[4], support[4]))
-        squeezed3 = self.encoder_layer3(hypercorrelation(query[3], support[3]))
-        squeezed2 = self.encoder_layer2(hypercorrelation(query[2], support[2]))
+        squeezed4 = squeezed(self.encoder_layer4, query[4], support[4])
+        squeezed3 = squeezed(self.encoder_layer3, query[3], support[3])
+        squeezed2 = squeezed(self.encoder_layer2, query[2], support[2])
         mixed = self.encoder_layer4to3(add_resized(squeezed4, squeezed3))
         mixed = self.encoder_layer3to2(add_resized(mixed, squeezed2))
         context = mixed.mean(dim=(-2, -1))  # (B*K, 128, h, w)
@@ -63,11 +69,21 @@ def squeeze(
     for out_channels, kernel, stride in zip(channels, kernels, strides, strict=True):
         layers += [
             CentrePivotConv4d(in_channels, out_channels, kernel, stride),
-            nn.GroupNorm(GROUPS, out_channels),
+            GroupNorm4d(GROUPS, out_channels),
             nn.ReLU(inplace=True),
         ]
         in_channels = out_channels
     return nn.Sequential(*layers)
+
+
+def squeezed(layers: nn.Sequential, query: Sequence[Tensor], support: Sequence[Tensor]) -> Tensor:
+    """The correlations of a level's maps, squeezed by a block of layers; see `correlate_and_convolve`."""
+    first, *others = layers
+    assert isinstance(first, CentrePivotConv4d)
+    x = correlate_and_convolve(first, query, support)
+    for layer in others:
+        x = layer(x)
+    return x
 
 
 def add_resized(deeper: Tensor, shallower: Tensor) -> Tensor:

@@ -1,7 +1,15 @@
-"""Layers of the heads: resizing one plane of a 4-D tensor, and the centre-pivot 4-D convolution."""
+"""Layers of the heads: resizing one plane of a 4-D tensor, the centre-pivot 4-D convolution, GroupNorm.
+
+A 4-D tensor is (N, C, hq, wq, hs, ws) everywhere. On a CPU its channels lie innermost in memory, as
+(N, hq, wq, hs, ws, C): either of its planes is then a channels-last image without any copy, and what has to
+be copied is copied a whole vector of channels at a time.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,9 +26,9 @@ def resize_query_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
     n, c, hq, wq, hs, ws = x.shape
     if (hq, wq) == size:
         return x
-    planes = x.permute(0, 4, 5, 1, 2, 3).reshape(n * hs * ws, c, hq, wq)
+    planes = x.permute(0, 4, 5, 1, 2, 3).reshape(n, hs * ws * c, hq, wq)
     planes = resize(planes, size)
-    return planes.view(n, hs, ws, c, *size).permute(0, 3, 4, 5, 1, 2)
+    return planes.unflatten(1, (hs, ws, c)).permute(0, 3, 4, 5, 1, 2)
 
 
 def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -30,7 +38,17 @@ def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x
     planes = x.permute(0, 2, 3, 1, 4, 5).reshape(n * hq * wq, c, hs, ws)
     planes = resize(planes, size)
-    return planes.view(n, hq, wq, c, *size).permute(0, 3, 1, 2, 4, 5)
+    return planes.unflatten(0, (n, hq, wq)).permute(0, 3, 1, 2, 4, 5)
+
+
+class GroupNorm4d(nn.GroupNorm):
+    """GroupNorm of (N, C, hq, wq, hs, ws) that keeps channels innermost in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, hq, wq, hs, ws) -> the same shape."""
+        if x.is_contiguous():
+            return super().forward(x)
+        return super().forward(x.flatten(4).flatten(2, 3)).view(x.shape)  # a channels-last image
 
 
 class CentrePivotConv4d(nn.Module):
@@ -64,9 +82,13 @@ class CentrePivotConv4d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, hq, wq, hs, ws) -> (N, C', hq, wq, ceil(hs / s), ceil(ws / s))."""
-        n, c, hq, wq, hs, ws = x.shape
-        if hs == ws == 1:
+        if x.shape[4] == x.shape[5] == 1:
             return self._on_single_support_position(x[..., 0, 0])[..., None, None]
+        return self._on_channels_last(x) if x.device.type == "cpu" else self._on_planes(x)
+
+    def _on_planes(self, x: Tensor) -> Tensor:
+        """As a GPU likes it, and the plain way: both planes by permuted copies."""
+        n, c, hq, wq, hs, ws = x.shape
         pivots = x[..., :: self.support_stride, :: self.support_stride]
         hp, wp = pivots.shape[-2:]
         over_query = self.conv1(pivots.permute(0, 4, 5, 1, 2, 3).reshape(n * hp * wp, c, hq, wq))
@@ -75,6 +97,48 @@ class CentrePivotConv4d(nn.Module):
         over_support = over_support.unflatten(0, (n, hq, wq)).permute(0, 3, 1, 2, 4, 5)
         return over_query + over_support  # type: ignore[no-any-return]
 
+    def _on_channels_last(self, x: Tensor) -> Tensor:
+        rows = x.permute(0, 2, 3, 4, 5, 1).contiguous()  # no copy behind another such layer
+        hs, ws = rows.shape[3:5]
+        if self.support_stride == 1 and 2 * hs * ws <= self.conv2.kernel_size[0] ** 2:
+            return self._dense_over_support(rows).permute(0, 5, 1, 2, 3, 4)
+        over_query = self.over_query(rows[:, :, :, :: self.support_stride, :: self.support_stride])
+        over_support = self.conv2(rows.flatten(0, 2).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return added(over_support.reshape(over_query.shape), over_query).permute(0, 5, 1, 2, 3, 4)
+
+    def over_query(self, pivots: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The convolution over the query plane.
+
+        Args:
+            pivots: (N, hq, wq, h, w, C).
+            bias: (C',) in place of this convolution's own.
+
+        Returns:
+            (N, hq, wq, h, w, C').
+        """
+        n, hq, wq, h, w, c = pivots.shape
+        planes = pivots.permute(0, 3, 4, 1, 2, 5).reshape(n * h * w, hq, wq, c).permute(0, 3, 1, 2)
+        bias = self.conv1.bias if bias is None else bias
+        result = F.conv2d(planes, self.conv1.weight, bias, padding=self.conv1.padding)
+        return result.permute(0, 2, 3, 1).reshape(n, h, w, hq, wq, -1).permute(0, 3, 4, 1, 2, 5)
+
+    def _dense_over_support(self, rows: Tensor) -> Tensor:
+        """Both convolutions, where the kernel covers the support plane twice over.
+
+        Most of such a kernel lies beyond the plane: one product with a matrix from all positions to all
+        positions takes fewer operations, and adds the other convolution's result while at it.
+        """
+        hs, ws = rows.shape[3:5]
+        over_query = self.over_query(rows, self.conv1.bias + self.conv2.bias)  # type: ignore[operator]
+        sums = over_query.flatten(0, 2).flatten(1)  # a copy: (N * hq * wq, hs * ws * C')
+        taps = F.pad(self.conv2.weight.flatten(2), (0, 1))  # the last one is 0: beyond the kernel
+        index = tap_index(hs, ws, self.conv2.kernel_size[0])
+        matrix = taps[:, :, index].permute(2, 1, 3, 0)  # (from, C, to, C')
+        matrix = matrix.flatten(2).flatten(0, 1)
+        flat = rows.flatten(0, 2).flatten(1)
+        result = torch.addmm(sums, flat, matrix) if torch.is_grad_enabled() else sums.addmm_(flat, matrix)
+        return result.view(over_query.shape)
+
     def _on_single_support_position(self, x: Tensor) -> Tensor:
         """The same on (N, C, hq, wq): the support kernel meets its centre only: one convolution does."""
         pad = self.conv1.kernel_size[0] // 2
@@ -82,6 +146,30 @@ class CentrePivotConv4d(nn.Module):
         weight = self.conv1.weight + F.pad(centre, [pad] * 4)
         bias = self.conv1.bias + self.conv2.bias  # type: ignore[operator]
         return F.conv2d(x, weight, bias, padding=self.conv1.padding)
+
+
+def added(fresh: Tensor, other: Tensor) -> Tensor:
+    """Their sum, in the memory of the first where no gradient is wanted; nobody else may hold it."""
+    return fresh + other if torch.is_grad_enabled() else fresh.add_(other)
+
+
+@lru_cache
+def tap_index(height: int, width: int, kernel: int) -> Tensor:
+    """For each position of a plane and each position of the result, the kernel's tap between them.
+
+    Returns:
+        (h * w, h * w), rows the positions that come in; ``kernel ** 2`` where the kernel doesn't reach.
+
+    Example:
+        >>> tap_index(1, 3, 3)  # of the middle row of a 3 x 3 kernel: 3, 4, 5
+        tensor([[4, 3, 9],
+                [5, 4, 3],
+                [9, 5, 4]])
+    """
+    y, x = (each.flatten() for each in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
+    down, right = (each[:, None] - each[None] + kernel // 2 for each in (y, x))
+    reached = (down >= 0) & (down < kernel) & (right >= 0) & (right < kernel)
+    return torch.where(reached, down * kernel + right, kernel**2)
 
 
 class Upsample2x(nn.Module):

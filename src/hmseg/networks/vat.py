@@ -15,6 +15,7 @@ from hmseg.backbones import FeatureInfo
 from hmseg.correlation import correlate
 from hmseg.errors import ConfigError, unknown
 from hmseg.masking import Masking
+from hmseg.networks.chunks import chunks
 from hmseg.networks.fewshot import Head, Levels, maps_per_level
 from hmseg.networks.layers import resize
 from hmseg.networks.vat_aggregator import LEVELS, STAGES, Aggregator
@@ -110,22 +111,6 @@ class VATHead(Head):
 
     def _to_grid(self, features: Tensor, level: int) -> Tensor:
         return resize(features, (self.sides[level], self.sides[level]))
-
-
-def chunks(batch: int, shots: int, at_once: int) -> Iterator[tuple[slice, slice]]:
-    """Rows of the queries and of the supports that belong together, at most ``at_once`` supports each time.
-
-    Example:
-        >>> [(q.start, q.stop, s.start, s.stop) for q, s in chunks(batch=3, shots=2, at_once=4)]
-        [(0, 2, 0, 4), (2, 3, 4, 6)]
-        >>> [(q.start, q.stop, s.start, s.stop) for q, s in chunks(batch=1, shots=5, at_once=4)]
-        [(0, 1, 0, 4), (0, 1, 4, 5)]
-    """
-    images = max(1, at_once // shots)
-    for first in range(0, batch, images):
-        last = min(batch, first + images)
-        for start in range(first * shots, last * shots, at_once):
-            yield slice(first, last), slice(start, min(last * shots, start + at_once))
 
 
 def _rows(levels: Levels, rows: slice) -> Levels:

@@ -1,0 +1,93 @@
+"""Batch norm of a frozen network folded into the convolution before it: an exact rewrite with one step fewer.
+
+norm(conv(x)) with running statistics is itself a convolution: each output channel's kernel is multiplied by
+gamma / sqrt(variance + eps), and its bias becomes beta - mean * gamma / sqrt(variance + eps). Modules keep
+their own weights and names; what is folded from them lies beside them and is made anew when they change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Folded = tuple[Tensor, Tensor]
+"""Kernel and bias."""
+
+
+def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
+    """Kernel (channels last) and bias of the convolution that equals ``norm(conv(x))`` in eval mode.
+
+    Computed in float64 and rounded once.
+
+    Raises:
+        ValueError: the norm keeps no running statistics, so that it depends on the batch.
+
+    Example:
+        >>> conv, norm = nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3).eval()
+        >>> x = torch.rand(1, 2, 5, 5)
+        >>> torch.allclose(F.conv2d(x, *fold(conv, norm)), norm(conv(x)), atol=1e-6)
+        True
+    """
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("a batch norm without running statistics can't be folded: it depends on the batch")
+    mean, scale = norm.running_mean.double(), (norm.running_var.double() + norm.eps).rsqrt()
+    shift = torch.zeros_like(mean) if conv.bias is None else conv.bias.double()
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    bias = (shift - mean) * scale
+    if norm.bias is not None:
+        bias = bias + norm.bias.double()
+    kernel = conv.weight.double() * scale[:, None, None, None]
+    dtype = conv.weight.dtype
+    return kernel.to(dtype, memory_format=torch.channels_last), bias.to(dtype)
+
+
+class FoldedConvolutions:
+    """Convolutions with their batch norms, folded when first needed and kept until a weight changes.
+
+    No part of a module's state: state dicts, copies and pickles know nothing of what is kept here. A change
+    is noticed by the tensors' version counters, memory and device: loading, moving, converting and in-place
+    updates are all seen.
+
+    Example:
+        >>> conv, norm, run = nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3).eval(), FoldedConvolutions()
+        >>> x = torch.rand(1, 2, 4, 4)
+        >>> _ = run(conv, norm, x), nn.init.constant_(norm.bias, 7.0)
+        >>> torch.allclose(run(conv, norm, x), norm(conv(x)), atol=1e-6)
+        True
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[nn.Module, tuple[tuple[Any, ...], Folded]] = {}
+
+    def __call__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+        """norm(conv(x)), in eval mode whatever the norm is told."""
+        kernel, bias = self.folded(conv, norm)
+        return F.conv2d(x, kernel, bias, conv.stride, conv.padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
+
+    def folded(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
+        """As :func:`fold`; the same tensors while no weight changes."""
+        parts = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        state = (*map(_state, parts), norm.eps)
+        kept = self._kept.get(conv)
+        if kept is None or kept[0] != state:
+            with torch.no_grad():
+                kept = self._kept[conv] = state, fold(conv, norm)
+        return kept[1]
+
+    def __deepcopy__(self, memo: Any) -> FoldedConvolutions:
+        return FoldedConvolutions()
+
+    def __reduce__(self) -> tuple[type[FoldedConvolutions], tuple[()]]:
+        return FoldedConvolutions, ()
+
+
+def _state(tensor: Tensor | None) -> tuple[Any, ...] | None:
+    """What changes with a tensor's values; tensors made in inference mode have no counter."""
+    if tensor is None:
+        return None
+    version = 0 if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), version, tensor.device, tensor.dtype

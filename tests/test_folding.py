@@ -1,0 +1,77 @@
+"""Folded batch norms: the same numbers, made anew when weights change, and no part of a module's state."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hmseg.folding import FoldedConvolutions, fold
+
+
+def pair(groups: int = 1, bias: bool = False, affine: bool = True, seed: int = 0) -> nn.ModuleDict:
+    """A convolution and a batch norm whose numbers are none of the initial ones."""
+    rng = torch.Generator().manual_seed(seed)
+    conv = nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=groups, bias=bias)
+    norm = nn.BatchNorm2d(6, affine=affine)
+    with torch.no_grad():
+        for tensor in (*conv.parameters(), *norm.parameters(), norm.running_mean):
+            tensor.copy_(torch.randn(tensor.shape, generator=rng))
+        norm.running_var.copy_(torch.rand(6, generator=rng) + 0.5)
+    return nn.ModuleDict({"conv": conv, "norm": norm}).eval()
+
+
+def plain(layers: nn.ModuleDict, x: Tensor) -> Tensor:
+    result: Tensor = layers["norm"](layers["conv"](x))
+    return result
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": 2}, {"bias": True}, {"affine": False}])
+def test_same_numbers(options: dict[str, bool]) -> None:
+    layers, x = pair(**options), torch.randn(2, 4, 7, 8)
+    run = FoldedConvolutions()
+    for images in (x, x.contiguous(memory_format=torch.channels_last)):
+        torch.testing.assert_close(
+            run(layers["conv"], layers["norm"], images), plain(layers, images), rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layers: layers.load_state_dict(pair(seed=1).state_dict()),
+        lambda layers: layers["norm"].running_mean.add_(1),
+        lambda layers: nn.init.constant_(layers["conv"].weight, 0.1),
+        lambda layers: setattr(layers["norm"], "weight", nn.Parameter(torch.full((6,), 3.0))),
+        lambda layers: setattr(layers["norm"].bias, "data", torch.full((6,), 3.0)),
+        lambda layers: setattr(layers["norm"], "eps", 0.5),
+        lambda layers: layers.double(),
+    ],
+)
+def test_a_change_of_weights_is_seen(change: Callable[[nn.ModuleDict], object]) -> None:
+    layers, x = pair(), torch.randn(1, 4, 6, 6)
+    run = FoldedConvolutions()
+    before = run(layers["conv"], layers["norm"], x)
+    assert run.folded(layers["conv"], layers["norm"])[0] is run.folded(layers["conv"], layers["norm"])[0]
+    with torch.no_grad():
+        change(layers)
+    x = x.to(layers["conv"].weight.dtype)
+    after = run(layers["conv"], layers["norm"], x)
+    torch.testing.assert_close(after, plain(layers, x), rtol=1e-5, atol=1e-5)
+    assert after.dtype == torch.float64 or not torch.allclose(before, after)
+
+
+def test_no_part_of_copies_and_pickles() -> None:
+    layers, run = pair(), FoldedConvolutions()
+    run.folded(layers["conv"], layers["norm"])
+    for other in (copy.deepcopy(run), pickle.loads(pickle.dumps(run))):
+        assert not other._kept
+
+
+def test_a_norm_that_depends_on_the_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match="without running statistics"):
+        fold(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3, track_running_stats=False))

@@ -1,0 +1,178 @@
+"""The speed benchmark: its plain baseline gives our numbers, and its page tells what was measured."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import hmseg
+from hmseg.functional import segmentation_loss
+from hmseg.masking import MASKINGS, HybridMasking
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def benchmarks() -> Iterator[Any]:
+    """Gives a module of the folder by its name."""
+    if not FOLDER.is_dir():
+        pytest.skip("an installed copy has no benchmarks")
+    before = set(sys.modules)
+    sys.path.insert(0, str(FOLDER))
+    yield importlib.import_module
+    sys.path.remove(str(FOLDER))
+    for name in set(sys.modules) - before:
+        if str(FOLDER) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def network(model: str, masking: str) -> hmseg.FewShotNetwork:
+    torch.manual_seed(0)
+    options = {"side": 64} if model == "vat" else {}
+    return hmseg.build_network(model, masking, "mobilenet_v2", weights="bundled", **options)
+
+
+def error(got: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float((got - wanted).norm() / wanted.norm())
+
+
+@pytest.mark.parametrize("model", ["hsnet", "asnet", "vat"])
+def test_the_baseline_gives_our_logits_and_gradients(benchmarks: Any, model: str) -> None:
+    scenarios = benchmarks("scenarios")
+    data = scenarios.episodes(1, 2, 96, torch.device("cpu"))
+    for masking in MASKINGS:
+        ours = network(model, masking)
+        baseline = benchmarks("published_network").PublishedNetwork(ours).eval()
+        with torch.no_grad():
+            got = ours(data.query, data.supports, data.masks)
+            for shot in range(2):
+                wanted = baseline(data.query, data.supports[:, shot], data.masks[:, shot].float())
+                assert error(got[:, shot], wanted) < 1e-4, masking
+            assert torch.equal(
+                baseline.predict(data.query, data.supports, data.masks.float()).bool(), hmseg.vote(got)
+            )
+    segmentation_loss(ours(data.query, data.supports[:, :1], data.masks[:, :1]), data.truth).backward()
+    logits = baseline(data.query, data.supports[:, 0], data.masks[:, 0].float())
+    torch.nn.functional.cross_entropy(logits, data.truth.long()).backward()
+    assert error(scenarios.gradient(ours), scenarios.gradient(baseline)) < 1e-4
+
+
+def test_changed_maskings_have_no_baseline(benchmarks: Any) -> None:
+    ours = network("hsnet", "hybrid")
+    ours.masking = HybridMasking(threshold=0.5)
+    with pytest.raises(ValueError, match="take a masking without options"):
+        benchmarks("published_network").PublishedNetwork(ours)
+
+
+def test_the_baselines_scores_are_ours(benchmarks: Any) -> None:
+    rng = torch.Generator().manual_seed(0)
+    meter = benchmarks("published_metrics").PublishedMeter((5, 7))
+    ours = hmseg.FewShotIoU((5, 7))
+    for _ in range(3):
+        prediction, truth = (torch.rand(2, 9, 8, generator=rng) > 0.5 for _ in range(2))
+        void = (torch.rand(2, 9, 8, generator=rng) > 0.8) & ~truth
+        class_ids = torch.tensor([5, 7])
+        meter.update(prediction.float(), truth.float(), void.float(), class_ids)
+        ours.update(prediction, truth, void, class_ids)
+    assert meter.compute() == pytest.approx((ours.compute().miou, ours.compute().fb_iou), abs=1e-4)
+
+
+@pytest.mark.parametrize("scenario", ["forward5", "step"])
+def test_a_cell_is_compared_timed_and_counted(benchmarks: Any, scenario: str) -> None:
+    scenarios, measures = benchmarks("scenarios"), benchmarks("measures")
+    cell = scenarios.Cell("hsnet", "hybrid", "mobilenet_v2", scenario, 64)
+    works = scenarios.works_of(cell)
+    assert set(works) == {scenarios.PUBLISHED, scenarios.PRODUCT}
+    counts = {way: measures.operations_and_bytes(work) for way, work in works.items()}
+    assert all(work() > 0 for work in works.values())
+    assert all(flops > 0 and moved > 0 for flops, moved in counts.values())
+    if scenario == "forward5":  # the query's features are made once and not five times
+        assert counts[scenarios.PRODUCT][0] < counts[scenarios.PUBLISHED][0]
+
+
+def test_ways_that_differ_are_not_timed(benchmarks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenarios = benchmarks("scenarios")
+    network_module = benchmarks("published_network")
+    monkeypatch.setattr(network_module, "EPS", 0.1)
+    with pytest.raises(SystemExit, match="more than 0.0001: not timed"):
+        scenarios.works_of(scenarios.Cell("hsnet", "hybrid", "mobilenet_v2", "forward1", 64))
+
+
+def record(scenario: str, commit: str, seconds: float) -> dict[str, Any]:
+    ways = {"published code": [4.0, 6.0, 5.0], "hmseg": [seconds]}
+    return {
+        "cell": {
+            "model": "hsnet", "masking": "hybrid", "backbone": "resnet50", "scenario": scenario,
+            "side": 400, "batch": 1,
+        },
+        "ceilings": {"matmul_gflops": 100.0, "conv3x3_gflops": 90.0, "conv1x1_gflops": 80.0, "copy_gbytes": 9.0},
+        "time": ways,
+        "memory": {"published code": 2.0, "hmseg": 1.0},
+        "operations": {"published code": [300.0, 9.0], "hmseg": [200.0, 4.0]},
+        "hardware": {"cpu": "a CPU", "cores": 2, "threads": 2, "gpu": None},
+        "versions": {"torch": "2"},
+        "commit": commit,
+        "command": "performance.py out",
+        "load": 0.5,
+        "date": "2026-01-31T00:00:00",
+    }  # fmt: skip
+
+
+def test_the_page_and_the_plot(benchmarks: Any, tmp_path: Path) -> None:
+    page: ModuleType = benchmarks("performance_report")
+    records = [record("step", "aaa", 5.0), record("forward1", "aaa", 4.0), record("step", "bbb", 2.5)]
+    records.append({**record("forward5", "bbb", 1.0), "failed": "time: out of memory"})
+    text = page.report(records, "performance")
+    rows = [line for line in text.splitlines() if line.startswith(("| forward", "| training"))]
+    assert [row.split(" | ")[0] for row in rows] == ["| forward, 1-shot", "| forward, 5-shot", "| training step"]
+    assert "5.00 (4.00 to 6.00) | 2.50 (2.50 to 2.50) | **x2.00** | 2.00 -> 1.00 | x0.50" in rows[2]
+    assert "300 -> 200 | 9 -> 4 | 2.00 | bbb" in rows[2]
+    assert "could not run: time: out of memory" in rows[1]
+    page.plot(records, tmp_path / "p.svg")
+    assert (tmp_path / "p.svg").read_text().rstrip().endswith("</svg>")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.svg"]
+
+
+def test_records_are_added_and_failures_say_why(
+    benchmarks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    performance = benchmarks("performance")
+    monkeypatch.setattr(performance, "ceilings_of", lambda *_: record("step", "a", 1.0)["ceilings"])
+    out = tmp_path / "performance"
+    words = [str(out), "--backbones", "nowhere", "--scenarios", "forward1", "evaluation1", "--side", "64"]
+    for count in (1, 2):
+        performance.main(words)
+        found = [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
+        assert len(found) == count
+    assert "unknown backbone 'nowhere'" in found[0]["failed"]
+    assert "could not run" in out.with_suffix(".md").read_text()
+    assert "evaluation1 is left out: it needs --root" in capsys.readouterr().err
+
+
+def test_growth_varies_one_thing_at_a_time(benchmarks: Any, tmp_path: Path) -> None:
+    growth = benchmarks("growth")
+    args = growth.parse(
+        [str(tmp_path / "g"), "--backbone", "mobilenet_v2", "--base", "64", "--sides", "64", "96"]
+        + ["--shots", "2", "--batches", "2", "--step-sides", "64", "--step-batches", "1", "--device", "cpu"]
+    )
+    points = growth.points_of(args)
+    assert [(p["work"], p["side"], p["shots"], p["batch"]) for p in points] == [
+        ("forward", 64, 1, 1), ("forward", 96, 1, 1), ("forward", 64, 2, 1), ("forward", 64, 1, 2),
+        ("step", 64, 1, 1), ("step", 64, 1, 1),
+    ]  # fmt: skip
+    records = [
+        {"point": each, **growth.measure(each, 1), **record("step", "a", 1.0)} for each in (points[0], points[4])
+    ]
+    assert all(each["seconds"][0] > 0 and each["memory_gb"] > 0.01 for each in records)
+    records.append({**records[0], "point": points[1], "failed": "killed"})
+    assert "| forward | image side, px | 96 | could not run: killed | | |" in growth.report(records)
+    growth.plot(records, tmp_path / "g.svg")
+    assert (tmp_path / "g.svg").is_file()
