@@ -101,6 +101,8 @@ def _of_test(claim: Claim, protocol: Protocol, record: Record) -> Iterable[str]:
     precision = get(record["config"], "trainer.precision")
     if precision != protocol.config["trainer"]["precision"]:
         yield f"precision {precision} instead of {protocol.config['trainer']['precision']}"
+    if get(record["config"], "features.precision") == "float16":
+        yield "backbone maps rounded to float16"
 
 
 def _of_episodes(claim: Claim, protocol: Protocol, record: Record) -> Iterable[str]:
