@@ -190,7 +190,7 @@ def told(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that changes numbers; of the feature store, only that it rounds.
 
     Example:
-        >>> told({"fold": 1, "paths": {"data": "data"}, "features": {"folder": "kept", "precision": "float16"}})
+        >>> told({"fold": 1, "logger": {}, "features": {"folder": "kept", "precision": "float16"}})
         {'fold': 1, 'features': {'precision': 'float16'}}
         >>> told({"fold": 1, "features": {"folder": None, "precision": "float16"}})
         {'fold': 1}
