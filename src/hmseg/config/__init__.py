@@ -35,7 +35,7 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
 
     Args:
         *overrides: as on the command line.
-        config_name: ``train``, ``evaluate``, ``convert`` or ``prepare``.
+        config_name: ``train``, ``evaluate``, ``convert``, ``prepare`` or ``report``.
 
     Raises:
         ConfigError: the one line that the entry point would print.

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hmseg.config.checks_episodes import check_episodes
 from hmseg.config.checks_prepare import check_prepare
+from hmseg.config.checks_report import check_report
 from hmseg.config.checks_reproduce import check_reproduce
 from hmseg.config.explain import unknown_key
 from hmseg.config.schema_data import ShapesConfig
@@ -70,6 +71,10 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: one line: the key, what came, what was expected.
     """
+    if "sweep" in (_fields(cfg) or cfg):  # a report: nothing is built
+        for test in (_keys, _interpolations, check_report):
+            test(cfg)
+        return
     if "archive" in (_fields(cfg) or cfg):  # preparation: no network, no training
         for test in (_structure, _interpolations, check_prepare):
             test(cfg)
@@ -101,8 +106,8 @@ def get(cfg: DictConfig, key: str) -> Any:
         raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from error
 
 
-def _structure(cfg: DictConfig) -> None:
-    """Keys forced in by ``+key`` or removed by ``~key``, values not given, groups with nothing to build."""
+def _keys(cfg: DictConfig) -> None:
+    """Keys forced in by ``+key`` or removed by ``~key``, values not given."""
     for path, typed in _typed_nodes(cfg):
         for name in map(str, typed):
             if name not in _fields(typed):
@@ -110,6 +115,11 @@ def _structure(cfg: DictConfig) -> None:
     for key, node in _nodes(cfg):
         if node._is_missing():
             raise ConfigError(f"{key}: a value is required; give {key}=…")
+
+
+def _structure(cfg: DictConfig) -> None:
+    """The same, and groups with nothing to build."""
+    _keys(cfg)
     for name in _BUILT:
         node = OmegaConf.select(cfg, name)
         absent = name.split(".")[0] not in (_fields(cfg) or cfg)

@@ -1,0 +1,1 @@
+"""What `report` does: records into statistics, tables, figures, a Markdown and an HTML page."""

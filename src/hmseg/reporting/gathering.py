@@ -1,0 +1,140 @@
+"""Where measurements come from: a JSON Lines file of records, or the folder of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from hmseg.errors import DataError
+from hmseg.records import episodes_path, parse_record, read_records
+from hmseg.reporting.fields import printable
+from hmseg.reporting.measurement import Measurement, measurement
+
+_OVERRIDES = Path(".hydra/overrides.yaml")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A job of a sweep without a record: it failed, was stopped, or is still running.
+
+    Attributes:
+        job: its folder's name.
+        overrides: what set it apart.
+    """
+
+    job: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a report is made from.
+
+    Attributes:
+        measurements: one for each id, in a fixed order.
+        unfinished: jobs of a sweep without a record.
+    """
+
+    measurements: tuple[Measurement, ...]
+    unfinished: tuple[Unfinished, ...] = ()
+
+
+def from_records(path: Path) -> Gathered:
+    """The records of a JSON Lines file, with the tables of episodes beside it.
+
+    Raises:
+        DataError: the file can't be read, holds no record of today's format, or a damaged one.
+    """
+    found = []
+    for record in read_records(path):
+        table = episodes_path(path, str(record["id"]))
+        found.append(measurement(record, path, table if table.is_file() else None))
+    if not found:
+        raise DataError(f"{path}: no record of format 2 is in it; hmseg.evaluate writes them")
+    return Gathered(ordered(found))
+
+
+def from_sweep(folder: Path) -> Gathered:
+    """The records beside the checkpoints below a sweep's folder, and its jobs that have none.
+
+    Raises:
+        DataError: the folder doesn't exist or holds neither record nor job; a damaged record.
+    """
+    if not folder.is_dir():
+        raise DataError(f"sweep={folder}: there is no such folder")
+    found: dict[str, Measurement] = {}
+    for path in sorted(folder.rglob("checkpoints/*.json")):
+        record = parse_record(_text(path))
+        if record is not None:
+            table = path.with_name(f"{path.stem}.episodes.csv.gz")
+            one = measurement(record, path, table if table.is_file() else None)
+            found[one.identity] = one
+    unfinished = tuple(_unfinished(folder, [one.source for one in found.values()]))
+    if not found:
+        jobs = f" ({len(unfinished)} jobs, none finished)" if unfinished else ""
+        raise DataError(f"sweep={folder}: no record of format 2 beside a checkpoint is below it{jobs}")
+    return Gathered(ordered(found.values()), unfinished)
+
+
+def ordered(measurements: Iterable[Measurement]) -> tuple[Measurement, ...]:
+    """Measurements in a fixed order, settings of the training completed and, where all agree, left out.
+
+    The record of an evaluation doesn't hold the training's settings; that of another checkpoint of the same
+    run may. Where no two trainings of a data set, model and backbone are known to differ, they count as one.
+    """
+    every = list(measurements)
+    by_run = {one.run: one.setting.training for one in every if one.run and one.setting.training}
+    completed = [
+        replace(one, setting=replace(one.setting, training=by_run.get(one.run, one.setting.training)))
+        for one in every
+    ]
+    variants: dict[tuple[str, str, str], set[str]] = {}
+    for one in completed:
+        variants.setdefault(_kind(one), set()).add(one.setting.training)
+    kept = [
+        one
+        if len(variants[_kind(one)] - {""}) > 1
+        else replace(one, setting=replace(one.setting, training=""))
+        for one in completed
+    ]
+    return tuple(sorted(kept, key=_order))
+
+
+def _kind(one: Measurement) -> tuple[str, str, str]:
+    return one.setting.dataset, one.setting.model, one.setting.backbone
+
+
+def _order(one: Measurement) -> tuple[object, ...]:
+    return (*one.setting.order, -1 if one.fold is None else one.fold, one.seed, one.identity)
+
+
+def _unfinished(folder: Path, sources: Sequence[Path]) -> Iterable[Unfinished]:
+    """Jobs are folders with Hydra's overrides; those of ``sources`` are done."""
+    for path in sorted(folder.rglob(str(_OVERRIDES)), key=lambda path: _number(path.parents[1].name)):
+        job = path.parents[1]
+        if not any(source.is_relative_to(job) for source in sources):
+            yield Unfinished(printable(str(job.relative_to(folder))), _overrides(path))
+
+
+def _number(name: str) -> tuple[int, str]:
+    return (int(name), name) if name.isdecimal() else (2**31, name)
+
+
+def _overrides(path: Path) -> tuple[str, ...]:
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        stored = None
+    if not isinstance(stored, list):
+        return ("its overrides can't be read",)
+    return tuple(printable(str(each)) for each in stored)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""  # not one of ours
