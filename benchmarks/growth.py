@@ -128,8 +128,8 @@ def report(records: Sequence[Record]) -> str:
     lines = [
         "# Growth with image size, shots and batch",
         "",
-        f"{point['model']}, {point['masking']} masking, {point['backbone']}, random weights; medians, and the "
-        "peak memory of a process of its own (CPU: interpreter and libraries included; GPU: tensors). "
+        f"{point['model']}, {point['masking']} masking, {point['backbone']}, random weights; medians, and "
+        "the peak memory of a process of its own (CPU: interpreter and libraries included; GPU: tensors). "
         "`per unit` divides by shots or batch, or by (side / 100)².",
         "",
         "| work | varied | value | seconds | per unit | peak GB |",

@@ -28,7 +28,7 @@ def resize_query_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x
     planes = x.permute(0, 4, 5, 1, 2, 3).reshape(n, hs * ws * c, hq, wq)
     planes = resize(planes, size)
-    return planes.unflatten(1, (hs, ws, c)).permute(0, 3, 4, 5, 1, 2)
+    return planes.reshape(n, hs, ws, c, *size).permute(0, 3, 4, 5, 1, 2)
 
 
 def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -38,7 +38,7 @@ def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x
     planes = x.permute(0, 2, 3, 1, 4, 5).reshape(n * hq * wq, c, hs, ws)
     planes = resize(planes, size)
-    return planes.unflatten(0, (n, hq, wq)).permute(0, 3, 1, 2, 4, 5)
+    return planes.reshape(n, hq, wq, c, *size).permute(0, 3, 1, 2, 4, 5)
 
 
 class GroupNorm4d(nn.GroupNorm):
@@ -166,7 +166,8 @@ def tap_index(height: int, width: int, kernel: int) -> Tensor:
                 [5, 4, 3],
                 [9, 5, 4]])
     """
-    y, x = (each.flatten() for each in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
+    places = torch.arange(height * width)
+    y, x = places // width, places % width
     down, right = (each[:, None] - each[None] + kernel // 2 for each in (y, x))
     reached = (down >= 0) & (down < kernel) & (right >= 0) & (right < kernel)
     return torch.where(reached, down * kernel + right, kernel**2)
