@@ -178,7 +178,8 @@ def plot(records: Sequence[Record], path: Path) -> None:
             axes[line, column].grid(alpha=0.3)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak memory, GB")
-    axes[0, 0].legend()
+    if axes[0, 0].lines:
+        axes[0, 0].legend()
     figure.tight_layout()
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, format="svg", metadata={"Date": None})
