@@ -1,6 +1,7 @@
 # make train: train the embedded default. make test: all checks. Both set .venv up first where it is missing.
 # PYTHON=…  the Python that makes .venv (3.11 or newer; looked for by default)
 # ARGS=…    settings for the program: make train ARGS="masking=feature fold=2"
+# ROOT=…    a VOC2012 folder, for make benchmark to time evaluations too
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate test lint format clean
+.PHONY: help install train evaluate benchmark test lint format clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -43,6 +44,9 @@ train: $(STAMP) ## train; settings in ARGS
 
 evaluate: $(STAMP) ## evaluate; ARGS="ckpt=…"
 	$(BIN)/python -m hmseg.evaluate $(ARGS)
+
+benchmark: $(STAMP) ## speed and memory beside the published way of computing; ROOT=VOC2012, ARGS
+	$(BIN)/python benchmarks/performance.py results/performance $(if $(ROOT),--root "$(ROOT)") $(ARGS)
 
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The evaluation loop end to end: reading, network, vote, scores; the published code's way and the product's."""
+"""The evaluation loop end to end: reading, network, vote, scores; the published way and the product's."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def evaluation_works(cell: Cell, ways: Sequence[str]) -> dict[str, Callable[[], 
     if cell.root is None:
         sys.exit("error: the evaluation reads photos: give --root, a VOC2012 folder as hmseg takes it")
     baseline, product = networks(cell)
+    classes = source(cell).classes("test", cell.fold)
     runs: dict[str, Callable[[], Scores]] = {
         PUBLISHED: lambda: published(cell, baseline),
-        PRODUCT: lambda: ours(cell, SegmentationModule(product, None, source(cell).classes("test", cell.fold))),
+        PRODUCT: lambda: ours(cell, SegmentationModule(product, None, classes)),
     }
     found: dict[str, Scores] = {}
 

@@ -128,8 +128,8 @@ def report(records: Sequence[Record]) -> str:
     lines = [
         "# Growth with image size, shots and batch",
         "",
-        f"{point['model']}, {point['masking']} masking, {point['backbone']}, random weights; medians, and the "
-        "peak memory of a process of its own (CPU: interpreter and libraries included; GPU: tensors). "
+        f"{point['model']}, {point['masking']} masking, {point['backbone']}, random weights; medians, and "
+        "the peak memory of a process of its own (CPU: interpreter and libraries included; GPU: tensors). "
         "`per unit` divides by shots or batch, or by (side / 100)².",
         "",
         "| work | varied | value | seconds | per unit | peak GB |",
@@ -178,7 +178,8 @@ def plot(records: Sequence[Record], path: Path) -> None:
             axes[line, column].grid(alpha=0.3)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak memory, GB")
-    axes[0, 0].legend()
+    if axes[0, 0].lines:
+        axes[0, 0].legend()
     figure.tight_layout()
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, format="svg", metadata={"Date": None})

@@ -1,10 +1,11 @@
-"""What a piece of work costs on a device: seconds, peak memory, operations, bytes; and the device's ceilings."""
+"""What work costs on a device: seconds, peak memory, operations, bytes; and the device's ceilings."""
 
 from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -57,16 +58,48 @@ class ByteCounter(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         given = [each for each in tree_leaves((args, kwargs or {})) if isinstance(each, Tensor)]
         made = [each for each in tree_leaves(result) if isinstance(each, Tensor)]
-        memories = {each.untyped_storage().data_ptr() for each in given}
+        memories = {memory(each) for each in given}
         writes = func._schema.is_mutable
-        if writes or any(each.untyped_storage().data_ptr() not in memories for each in made):
+        if writes or any(memory(each) not in memories for each in made):
             self.bytes += sum(each.numel() * each.element_size() for each in (*given, *made))
         return result
 
 
+def memory(tensor: Tensor) -> int:
+    """Where a tensor's numbers lie; oneDNN's own order has no address that can be asked for."""
+    return id(tensor) if tensor.is_mkldnn else tensor.untyped_storage().data_ptr()
+
+
+def _linear(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return int(2 * prod(x) * weight[0])
+
+
+def _convolution(
+    x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any
+) -> int:
+    return int(2 * prod(out_shape) * prod(weight[1:]))
+
+
+def _onto(onto: Sequence[int], x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return int(2 * prod(onto) * prod(weight[1:]))
+
+
+UNCOUNTED = {
+    "_linear_pointwise": _linear,
+    "_convolution_pointwise": _convolution,
+    "_convolution_pointwise_": _onto,
+}
+"""oneDNN's fused operators, whose operations PyTorch's counter doesn't know."""
+
+
 def operations_and_bytes(work: Work) -> tuple[float, float]:
     """Floating-point operations (2 per multiply-add, in 10^9) and bytes moved by operators (in 10^9)."""
-    with FlopCounterMode(display=False) as flops:
+    known = {
+        getattr(torch.ops.mkldnn, name): formula
+        for name, formula in UNCOUNTED.items()
+        if hasattr(torch.ops.mkldnn, name)
+    }
+    with FlopCounterMode(display=False, custom_mapping=known) as flops:
         work()
     with ByteCounter() as counter:
         work()

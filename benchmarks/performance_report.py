@@ -134,7 +134,8 @@ def plot(records: Sequence[Record], path: Path) -> None:
     axes.set_ylabel("times as fast as the published way")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    if lines:
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     part = path.with_name(f".{path.name}.part")
     figure.savefig(part, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""Scores as the published code computes them: per sample, on the host, by histograms (REFERENCE section 11)."""
+"""Scores as the published code computes them: per sample, on the host (REFERENCE section 11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VAT's head as the published code computes it: permuted copies, rolled windows, attention whole in memory."""
+"""VAT's head as the published code computes it: permuted copies, rolled windows, whole attention matrices."""
 
 from __future__ import annotations
 

@@ -124,6 +124,11 @@ MISTAKES = {
     "'dataset.source.difficulty'?",
     "callbacks.best.save_topk=3": "unknown key 'callbacks.best.save_topk': did you mean "
     "'callbacks.best.save_top_k'?",
+    "model=vat aggregation=concat": "aggregation=concat: VAT has a fixed grid for a support, so several "
+    "can't be joined; give vote, mean_logits or mean_probability",
+    "aggregation=mean": "unknown aggregation 'mean'. (known: concat, mean_logits, mean_probability, vote)",
+    "loader.selection=cleen": "unknown loader.selection 'cleen': did you mean 'clean'? (known: clean, "
+    "published)",
     "paths.foo=1": "unknown key 'paths.foo' (known: data, output_dir, records, weights)",
     "masking=hybird": "unknown option 'hybird' for masking: did you mean 'hybrid'? (known: "
     "feature, hybrid, hybrid_after_relu, hybrid_black, hybrid_deep, hybrid_dilated, hybrid_remask, "

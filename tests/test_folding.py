@@ -31,13 +31,31 @@ def plain(layers: nn.ModuleDict, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("options", [{}, {"groups": 2}, {"bias": True}, {"affine": False}])
-def test_same_numbers(options: dict[str, bool]) -> None:
-    layers, x = pair(**options), torch.randn(2, 4, 7, 8)
+@pytest.mark.parametrize("grad", [False, True])  # with gradients on, oneDNN's own order is not used
+def test_same_numbers(options: dict[str, bool], grad: bool) -> None:
+    layers, x, rest = pair(**options), torch.randn(2, 4, 7, 8), torch.randn(2, 6, 4, 4)
     run = FoldedConvolutions()
-    for images in (x, x.contiguous(memory_format=torch.channels_last)):
-        torch.testing.assert_close(
-            run(layers["conv"], layers["norm"], images), plain(layers, images), rtol=1e-5, atol=1e-5
-        )
+    both = layers["conv"], layers["norm"]
+    with torch.set_grad_enabled(grad):
+        for images in (x, x.contiguous(memory_format=torch.channels_last)):
+            wanted = plain(layers, images)
+            for relu, onto in ((False, False), (True, False), (False, True), (True, True)):
+                memory = rest.clone(memory_format=torch.channels_last)
+                got = run(*both, images, relu, memory if onto else None)
+                expected = wanted + rest if onto else wanted
+                expected = expected.relu() if relu else expected
+                torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+                assert not onto or got is memory
+
+
+def test_other_sizes_use_the_same_kernel() -> None:
+    layers, run = pair(), FoldedConvolutions()
+    for size in ((7, 8), (13, 5), (64, 32)):
+        x = torch.randn(3, 4, *size)
+        with torch.no_grad():
+            got = run(layers["conv"], layers["norm"], x)
+            torch.testing.assert_close(got, plain(layers, x), rtol=1e-5, atol=1e-5)
+    assert len(run._kept) == 1
 
 
 @pytest.mark.parametrize(
@@ -55,19 +73,21 @@ def test_same_numbers(options: dict[str, bool]) -> None:
 def test_a_change_of_weights_is_seen(change: Callable[[nn.ModuleDict], object]) -> None:
     layers, x = pair(), torch.randn(1, 4, 6, 6)
     run = FoldedConvolutions()
-    before = run(layers["conv"], layers["norm"], x)
-    assert run.folded(layers["conv"], layers["norm"])[0] is run.folded(layers["conv"], layers["norm"])[0]
+    with torch.no_grad():
+        before = run(layers["conv"], layers["norm"], x)
+    both = layers["conv"], layers["norm"], x
+    assert run.folded(*both)[0] is run.folded(*both)[0]
     with torch.no_grad():
         change(layers)
-    x = x.to(layers["conv"].weight.dtype)
-    after = run(layers["conv"], layers["norm"], x)
+        x = x.to(layers["conv"].weight.dtype)
+        after = run(layers["conv"], layers["norm"], x)
     torch.testing.assert_close(after, plain(layers, x), rtol=1e-5, atol=1e-5)
     assert after.dtype == torch.float64 or not torch.allclose(before, after)
 
 
 def test_no_part_of_copies_and_pickles() -> None:
     layers, run = pair(), FoldedConvolutions()
-    run.folded(layers["conv"], layers["norm"])
+    run.folded(layers["conv"], layers["norm"], torch.zeros(1, 4, 6, 6))
     for other in (copy.deepcopy(run), pickle.loads(pickle.dumps(run))):
         assert not other._kept
 

@@ -97,7 +97,7 @@ class ResNetBackbone(Backbone):
     def maps(self, images: Tensor) -> Iterator[Tensor]:
         """Residual sums of the blocks, before the block's last ReLU; channels last in memory."""
         x = images.contiguous(memory_format=torch.channels_last)
-        x = self.maxpool(self.convolve(self.conv1, self.bn1, x).relu_())
+        x = self.maxpool(self.convolve(self.conv1, self.bn1, x, relu=True))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
                 x = self._bottleneck(block, x)
@@ -108,10 +108,13 @@ class ResNetBackbone(Backbone):
                     x = x.relu()  # not in place: the caller holds the map
 
     def _bottleneck(self, block: Any, x: Tensor) -> Tensor:
-        out = self.convolve(block.conv1, block.bn1, x).relu_()
-        out = self.convolve(block.conv2, block.bn2, out).relu_()
-        out = self.convolve(block.conv3, block.bn3, out)
-        return out.add_(x if block.downsample is None else self.convolve(*block.downsample, x))
+        """The block up to its last ReLU; ``x``, which nobody else holds, serves as memory of the sum."""
+        out = self.convolve(block.conv1, block.bn1, x, relu=True)
+        out = self.convolve(block.conv2, block.bn2, out, relu=True)
+        shortcut = (
+            x if block.downsample is None else self.convolve(block.downsample[0], block.downsample[1], x)
+        )
+        return self.convolve(block.conv3, block.bn3, out, onto=shortcut)
 
 
 class VGG16Backbone(Backbone):
@@ -170,7 +173,7 @@ class MobileNetV2Backbone(Backbone):
                 yield x
 
     def _block(self, block: nn.Module, x: Tensor) -> Tensor:
-        """A stem or an inverted residual block: convolutions with batch norm, ReLU6 behind all but the last."""
+        """Stem or inverted residual block: convolutions with batch norm, ReLU6 behind all but the last."""
         out = x
         for step in block.modules():
             if isinstance(step, nn.Conv2d):

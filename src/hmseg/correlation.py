@@ -16,7 +16,7 @@ EPS = 1e-5
 PIECE = 2_500_000
 """Similarities that a CPU makes at once: 10 MB, which its cache holds until they have been used."""
 
-_FUSED = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_FUSED = bool(torch._C._has_mkldnn) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether PyTorch has oneDNN's product with the clamping in it, a fifth faster than its usual product."""
 
 
@@ -29,7 +29,8 @@ def unit_features(features: Tensor) -> Tensor:
 def unit_rows(features: Tensor) -> Tensor:
     """:func:`unit_features` of (N, C, h, w) as rows (N, h * w, C)."""
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)
-    return rows / (torch.linalg.vector_norm(rows, dim=2, keepdim=True) + EPS)
+    norm: Tensor = torch.linalg.vector_norm(rows, dim=2, keepdim=True)
+    return rows / (norm + EPS)
 
 
 def clamped_product(query: Tensor, support: Tensor) -> Tensor:
@@ -52,9 +53,8 @@ def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Ite
     rows = max(1, PIECE // (len(support) * len(support[0])))
     for start in range(0, len(query[0]), rows):
         part = slice(start, min(len(query[0]), start + rows))
-        yield part, torch.stack(
-            [clamped_product(q[part], s) for q, s in zip(query, support, strict=True)], dim=1
-        )
+        pairs = zip(query, support, strict=True)
+        yield part, torch.stack([clamped_product(q[part], s) for q, s in pairs], dim=1)
 
 
 def correlate(query: Tensor, support: Tensor) -> Tensor:

@@ -153,7 +153,7 @@ def make_record(
             "weights": module.network.backbone.weights_origin,
             "fingerprint": module.backbone_fingerprint(),
         },
-        "config": _told(module.config),
+        "config": told(module.config),
         **environment.describe(),
     }
 
@@ -182,9 +182,21 @@ def about_training(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "complete": True if complete else (False if run is not None and inside else None),
         "selection": loader.get("selection", "published"),
         "history": list(history.get("validations") or []),
-        "config": _told(stored),
+        "config": told(stored),
     }
 
 
-def _told(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in ELSEWHERE}
+def told(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that changes numbers; of the feature store, only that it rounds.
+
+    Example:
+        >>> told({"fold": 1, "logger": {}, "features": {"folder": "kept", "precision": "float16"}})
+        {'fold': 1, 'features': {'precision': 'float16'}}
+        >>> told({"fold": 1, "features": {"folder": None, "precision": "float16"}})
+        {'fold': 1}
+    """
+    chosen = {key: value for key, value in config.items() if key not in ELSEWHERE}
+    store = config.get("features") or {}
+    if store.get("folder") is not None and store.get("precision") == "float16":
+        chosen["features"] = {"precision": "float16"}
+    return chosen

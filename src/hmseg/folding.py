@@ -16,6 +16,19 @@ from torch.nn import functional as F
 Folded = tuple[Tensor, Tensor]
 """Kernel and bias."""
 
+_OPERATORS = "_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight"
+_ONEDNN = bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
+"""Whether this PyTorch has the operators that its own compiler uses on a CPU."""
+if _ONEDNN:
+    _POINTWISE = torch.ops.mkldnn._convolution_pointwise
+    _ONTO = torch.ops.mkldnn._convolution_pointwise_.binary
+
+
+def _packs(x: Tensor) -> bool:
+    """Whether a convolution of ``x`` takes a kernel in oneDNN's order."""
+    plain = x.device.type == "cpu" and x.dtype == torch.float32
+    return _ONEDNN and plain and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
     """Kernel (channels last) and bias of the convolution that equals ``norm(conv(x))`` in eval mode.
@@ -48,6 +61,9 @@ def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
 class FoldedConvolutions:
     """Convolutions with their batch norms, folded when first needed and kept until a weight changes.
 
+    On a CPU, float32 kernels are kept in the order that oneDNN computes in, which else is made at every call,
+    and a ReLU or an addition behind the convolution is part of it, where PyTorch has these operators.
+
     No part of a module's state: state dicts, copies and pickles know nothing of what is kept here. A change
     is noticed by the tensors' version counters, memory and device: loading, moving, converting and in-place
     updates are all seen.
@@ -63,19 +79,45 @@ class FoldedConvolutions:
     def __init__(self) -> None:
         self._kept: dict[nn.Module, tuple[tuple[Any, ...], Folded]] = {}
 
-    def __call__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-        """norm(conv(x)), in eval mode whatever the norm is told."""
-        kernel, bias = self.folded(conv, norm)
-        return F.conv2d(x, kernel, bias, conv.stride, conv.padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
+    def __call__(
+        self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, relu: bool = False, onto: Tensor | None = None
+    ) -> Tensor:
+        """norm(conv(x)), in eval mode whatever the norm is told.
 
-    def folded(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
-        """As :func:`fold`; the same tensors while no weight changes."""
+        Args:
+            conv: the convolution.
+            norm: the batch norm behind it.
+            x: (N, C, H, W).
+            relu: pass the result through a ReLU.
+            onto: a tensor to which the result is added in place, and which is given back.
+        """
+        kernel, bias = self.folded(conv, norm, x)
+        options = conv.padding, conv.stride, conv.dilation, conv.groups
+        if kernel.is_mkldnn:
+            if onto is not None:
+                return _ONTO(onto, x, kernel, bias, *options, "add", 1.0, "relu" if relu else None, [], "")  # type: ignore[no-any-return]
+            return _POINTWISE(x, kernel, bias, *options, "relu" if relu else "none", [], "")  # type: ignore[no-any-return]
+        result = F.conv2d(x, kernel, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+        if onto is not None:
+            result = onto.add_(result)
+        return result.relu_() if relu else result
+
+    def folded(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Folded:
+        """As :func:`fold`, the kernel in oneDNN's order for images such as ``x`` where that is of use.
+
+        The same tensors are given while no weight changes.
+        """
         parts = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-        state = (*map(_state, parts), norm.eps)
+        packed = _packs(x)
+        state = (*map(_state, parts), norm.eps, packed)
         kept = self._kept.get(conv)
         if kept is None or kept[0] != state:
             with torch.no_grad():
-                kept = self._kept[conv] = state, fold(conv, norm)
+                kernel, bias = fold(conv, norm)
+                if packed:
+                    options = conv.padding, conv.stride, conv.dilation, conv.groups
+                    kernel = torch.ops.mkldnn._reorder_convolution_weight(kernel, *options, list(x.shape))
+                kept = self._kept[conv] = state, (kernel, bias)
         return kept[1]
 
     def __deepcopy__(self, memo: Any) -> FoldedConvolutions:

@@ -36,6 +36,8 @@ DEVIATIONS: list[tuple[dict[str, Any], str]] = [
     ({"test__resize": "opencv"}, "resize opencv instead of pil"),
     ({"test__aggregation": "mean_logits"}, "aggregation mean_logits instead of vote"),
     ({"config__trainer__precision": "16-mixed"}, "precision 16-mixed instead of 32-true"),
+    ({"config__features": {"precision": "float16"}}, "backbone maps rounded to float16"),
+    ({"training__config__features": {"precision": "float16"}}, "trained on backbone maps rounded to float16"),
     ({"checkpoint__origin": "elsewhere"}, "a checkpoint of origin elsewhere, neither trained here nor published"),  # noqa: E501
     ({"checkpoint__which": "last"}, "checkpoint last instead of best"),
     ({"training__complete": False}, "training not complete"),

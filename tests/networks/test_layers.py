@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from hmseg.networks.layers import CentrePivotConv4d, Upsample2x, resize_query_plane, resize_support_plane
+from hmseg import correlation
+from hmseg.correlation import hypercorrelation
+from hmseg.networks.first_layer import correlate_and_convolve
+from hmseg.networks.layers import (
+    CentrePivotConv4d,
+    GroupNorm4d,
+    Upsample2x,
+    resize_query_plane,
+    resize_support_plane,
+)
 
 
 def slow_conv4d(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int) -> np.ndarray:
@@ -63,3 +72,75 @@ def test_upsample() -> None:
     x = torch.randn(1, 2, 3, 4)
     expected = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
     torch.testing.assert_close(Upsample2x()(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "k", "stride"),
+    [
+        ((5, 4, 9, 6), 5, 4),
+        ((3, 4, 5, 5), 3, 2),
+        ((4, 5, 2, 2), 3, 1),
+        ((4, 3, 3, 4), 5, 1),
+        ((3, 4, 4, 3), 3, 1),
+    ],
+)
+def test_the_fast_way_gives_the_plain_ways_results_and_gradients(
+    size: tuple[int, ...], k: int, stride: int
+) -> None:
+    layer = CentrePivotConv4d(3, 4, k, stride).double()
+    plain = torch.randn(2, 3, *size, dtype=torch.float64)
+    found = {}
+    for name, way in (("plain", layer._on_planes), ("fast", layer._on_channels_last)):
+        x = plain.clone().requires_grad_()
+        layer.zero_grad()
+        way(2 * x).tanh().sum().backward()  # not a leaf: as behind another layer
+        found[name] = [x.grad, *(parameter.grad.clone() for parameter in layer.parameters())]
+    torch.testing.assert_close(found["fast"], found["plain"])
+    with torch.no_grad():
+        torch.testing.assert_close(layer._on_channels_last(plain), layer._on_planes(plain))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_group_norm_keeps_channels_innermost(batch: int) -> None:
+    norm, usual = GroupNorm4d(2, 4), torch.nn.GroupNorm(2, 4)
+    torch.nn.init.normal_(norm.weight)
+    usual.load_state_dict(norm.state_dict())
+    x = torch.randn(batch, 4, 3, 5, 2, 3)
+    rows = x.permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
+    for given in (x, rows):
+        torch.testing.assert_close(norm(given), usual(x))
+    assert norm(rows).permute(0, 2, 3, 4, 5, 1).is_contiguous()
+
+
+def test_first_layer_equals_the_layer_of_the_hypercorrelation() -> None:
+    rng = torch.Generator().manual_seed(0)
+    layer = CentrePivotConv4d(2, 4, 5, 4)
+    query = [torch.randn(2, c, 6, 5, generator=rng) for c in (3, 7)]
+    support = [torch.randn(4, c, 9, 7, generator=rng) for c in (3, 7)]  # two shots
+    wanted = layer._on_planes(hypercorrelation(query, support))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            correlate_and_convolve(layer, query, support), wanted, rtol=1e-4, atol=1e-5
+        )
+    gradients = []
+    for result in (wanted, correlate_and_convolve(layer, query, support)):
+        layer.zero_grad()
+        result.tanh().sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in layer.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
+
+
+def test_first_layer_in_pieces_of_a_few_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, maps = CentrePivotConv4d(1, 4, 3, 2), [torch.randn(1, 8, 7, 5)]
+    with torch.no_grad():
+        whole = correlate_and_convolve(layer, maps, maps)
+        monkeypatch.setattr(correlation, "PIECE", 100)  # two positions of 35
+        torch.testing.assert_close(correlate_and_convolve(layer, maps, maps), whole)
+        torch.testing.assert_close(layer(hypercorrelation(maps, maps)), whole)
+
+
+def test_first_layer_passes_gradients_to_maps_that_want_them() -> None:
+    layer, support = CentrePivotConv4d(1, 4, 3, 2), [torch.randn(1, 8, 4, 4)]
+    query = [torch.randn(1, 8, 4, 4, requires_grad=True)]
+    correlate_and_convolve(layer, query, support).sum().backward()
+    assert query[0].grad is not None and query[0].grad.abs().sum() > 0

@@ -25,10 +25,11 @@ def speed(*records: dict[str, Any], **hardware: Any) -> Any:
 def test_records_of_the_same_network_on_the_same_hardware_tell() -> None:
     one = made_record(CLAIM, 0, training__seconds=4000.0, training__step=100, seconds=500.0)
     two = made_record(CLAIM, 1, training__seconds=8000.0, training__step=100, seconds=1500.0)
-    found = speed(one, two)
+    last = two | {"checkpoint": {**two["checkpoint"], "which": "last"}}  # of the same run
+    found = speed(one, two, last)
     assert found.train == pytest.approx((1.0 + 2.0) / 2)  # batches of 40
-    assert found.test == pytest.approx((0.1 + 0.3) / 2)  # 1000 episodes of 5 supports
-    assert found.validated and found.source == "records of 2 trainings and 2 tests on this hardware"
+    assert found.test == pytest.approx(0.3)  # 1000 episodes of 5 supports: 0.1, 0.3, 0.3
+    assert found.validated and found.source == "records of 2 trainings and 3 tests on this hardware"
 
 
 def test_other_hardware_networks_and_sizes_tell_nothing() -> None:

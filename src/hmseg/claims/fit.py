@@ -36,9 +36,11 @@ def about(claim: Claim, record: Record) -> bool:
 
 def _usable(record: Record) -> bool:
     """Has it the parts that are looked at? A file of records may hold anything."""
-    parts = all(isinstance(record.get(name), Mapping) for name in _PARTS)
+    if not all(isinstance(record.get(name), Mapping) for name in _PARTS):
+        return False
+    known = isinstance(record["checkpoint"].get("sha256"), str)
     numbers = all(isinstance(record.get(name), int | float) for name in ("miou", "fb_iou", "episodes"))
-    return parts and numbers
+    return known and numbers
 
 
 def why_not(claim: Claim, record: Record) -> list[str]:
@@ -89,7 +91,7 @@ def _of_test(claim: Claim, protocol: Protocol, record: Record) -> Iterable[str]:
         yield f"lists {test.get('lists')}, not published"
     yield from _of_episodes(claim, protocol, record)
     size = [protocol.size, protocol.size]
-    if list(test.get("size") or ()) != size:
+    if test.get("size") != size:
         yield f"{_pixels(test.get('size'))} px instead of {_pixels(size)}"
     if test.get("original_size") is not False:
         yield "tested at the original size instead of the network's"
@@ -101,6 +103,8 @@ def _of_test(claim: Claim, protocol: Protocol, record: Record) -> Iterable[str]:
     precision = get(record["config"], "trainer.precision")
     if precision != protocol.config["trainer"]["precision"]:
         yield f"precision {precision} instead of {protocol.config['trainer']['precision']}"
+    if get(record["config"], "features.precision") == "float16":
+        yield "backbone maps rounded to float16"
 
 
 def _of_episodes(claim: Claim, protocol: Protocol, record: Record) -> Iterable[str]:

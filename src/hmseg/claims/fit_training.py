@@ -49,6 +49,8 @@ def of_training(expected: Mapping[str, Any], config: Mapping[str, Any]) -> Itera
             yield from differences(name, ours, theirs)
         elif ours != theirs:
             yield f"{name} {shown(ours)} instead of {shown(theirs)}"
+    if get(config, "features.precision") == "float16":
+        yield "trained on backbone maps rounded to float16"
     weights = get(config, "backbone.weights")
     if weights != expected["backbone"].get("weights"):
         yield f"trained on backbone weights {weights} instead of {expected['backbone'].get('weights')}"

@@ -104,7 +104,7 @@ def row_of(found: Verdict, tolerance: float) -> Row:
         tolerance=f"{tolerance:g}",
         seeds=_different(_seed(record) for record in counting),
         episodes=_different(record["episodes"] for record in counting),
-        lists=_different(record["test"]["lists"] for record in counting),
+        lists=_different(record["test"].get("lists") for record in counting),
         checkpoints=found.origin or "",
         commit=_different(record.get("commit") for record in counting),
         versions=_different(_versions(record.get("versions") or {}) for record in counting),
@@ -135,7 +135,7 @@ def _different(values: Iterable[Any]) -> str:
 def _seed(record: Record) -> Any:
     if record["checkpoint"]["origin"] != "trained":
         return None  # nobody told
-    return record["training"]["config"].get("seed")
+    return (record["training"].get("config") or {}).get("seed")
 
 
 def _versions(versions: dict[str, Any]) -> str:

@@ -43,14 +43,14 @@ def help_page(
     parts = [
         f"{purpose}\n",
         f"Usage: {program} [key=value …] [flags]\n",
-        "Groups (group=option; the default is in brackets):",
-        *_groups(composer, chosen),
-        "\nKeys (key=value; the default is in brackets):",
-        *_keys(cfg, ""),
     ]
+    if chosen:
+        parts += ["Groups (group=option; the default is in brackets):", *_groups(composer, chosen), ""]
+    parts += ["Keys (key=value; the default is in brackets):", *_keys(cfg, "")]
     for name in (name for name in ("loader", "trainer", "paths") if name in cfg):
         parts += [f"\nKeys of {name} ({name}.key=value):", *_keys(cfg[name], f"{name}.")]
-    parts += ["\nKeys of the chosen options (group.key=value):", *_chosen_keys(cfg, chosen)]
+    if chosen:
+        parts += ["\nKeys of the chosen options (group.key=value):", *_chosen_keys(cfg, chosen)]
     parts += ["\nExamples:", *(f"  {program} {example}".rstrip() for example in examples)]
     parts += ["\nFlags:", *(f"  {flag:<23} {text}" for flag, text in _FLAGS)]
     return "\n".join(parts)

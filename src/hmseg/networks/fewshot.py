@@ -139,7 +139,9 @@ class FewShotNetwork(nn.Module):
         at_once = self._supports_at_once(masks)
         if self.join_shots:
             at_once = max(shots, at_once)  # those of one image stay together
-        encoded, query_maps, parts = None, None, []
+        parts: list[Tensor] = []
+        query_maps: Levels | None = None
+        encoded: slice | None = None
         for of_query, of_support in chunks(batch, shots, at_once):
             known = query_maps if encoded == of_query else None
             shown = masks[of_support]

@@ -1,4 +1,4 @@
-"""HSNet's first layers on a CPU: correlation and centre-pivot convolution in one, some query positions at a time.
+"""HSNet's first layers on a CPU: correlation and centre-pivot convolution in one, piece by piece.
 
 The convolution over the support plane needs one query position's similarities only, the one over the query
 plane only those with the support positions 0, s, 2s, …. So without gradients a level's whole correlation
@@ -49,10 +49,10 @@ def _convolved(
     pivots = query[0].new_empty(hq * wq, hp, wp, len(query))
     result = query[0].new_empty(hq * wq, hp, wp, layer.conv2.out_channels)
     for part, similarities in similarity_pieces(query, support):
-        x = similarities.unflatten(2, (hs, ws))  # (positions, L, hs, ws)
+        x = similarities.view(*similarities.shape[:2], hs, ws)  # (positions, L, hs, ws)
         pivots[part] = x[..., ::stride, ::stride].permute(0, 2, 3, 1)
         result[part] = layer.conv2(x).permute(0, 2, 3, 1)
-    over_query = layer.over_query(pivots.unflatten(0, (1, hq, wq)))
+    over_query = layer.over_query(pivots.view(1, hq, wq, hp, wp, -1))
     return result.view(over_query.shape).add_(over_query).permute(0, 5, 1, 2, 3, 4)
 
 

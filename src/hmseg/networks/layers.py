@@ -8,9 +8,11 @@ be copied is copied a whole vector of channels at a time.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -28,7 +30,7 @@ def resize_query_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x
     planes = x.permute(0, 4, 5, 1, 2, 3).reshape(n, hs * ws * c, hq, wq)
     planes = resize(planes, size)
-    return planes.unflatten(1, (hs, ws, c)).permute(0, 3, 4, 5, 1, 2)
+    return planes.reshape(n, hs, ws, c, *size).permute(0, 3, 4, 5, 1, 2)
 
 
 def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -38,7 +40,7 @@ def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
         return x
     planes = x.permute(0, 2, 3, 1, 4, 5).reshape(n * hq * wq, c, hs, ws)
     planes = resize(planes, size)
-    return planes.unflatten(0, (n, hq, wq)).permute(0, 3, 1, 2, 4, 5)
+    return planes.reshape(n, hq, wq, c, *size).permute(0, 3, 1, 2, 4, 5)
 
 
 class GroupNorm4d(nn.GroupNorm):
@@ -46,9 +48,12 @@ class GroupNorm4d(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, hq, wq, hs, ws) -> the same shape."""
-        if x.is_contiguous():
+        rows = x.permute(0, 2, 3, 4, 5, 1)
+        if not rows.is_contiguous():
             return super().forward(x)
-        return super().forward(x.flatten(4).flatten(2, 3)).view(x.shape)  # a channels-last image
+        n, hq, wq, hs, ws, c = rows.shape
+        image = rows.view(n, hq * wq, hs * ws, c).permute(0, 3, 1, 2)  # PyTorch knows it as channels last
+        return super().forward(image).permute(0, 2, 3, 1).reshape(rows.shape).permute(0, 5, 1, 2, 3, 4)
 
 
 class CentrePivotConv4d(nn.Module):
@@ -102,7 +107,8 @@ class CentrePivotConv4d(nn.Module):
         hs, ws = rows.shape[3:5]
         if self.support_stride == 1 and 2 * hs * ws <= self.conv2.kernel_size[0] ** 2:
             return self._dense_over_support(rows).permute(0, 5, 1, 2, 3, 4)
-        over_query = self.over_query(rows[:, :, :, :: self.support_stride, :: self.support_stride])
+        rows, pivots = with_pivots(rows, self.support_stride)
+        over_query = self.over_query(pivots)
         over_support = self.conv2(rows.flatten(0, 2).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return added(over_support.reshape(over_query.shape), over_query).permute(0, 5, 1, 2, 3, 4)
 
@@ -148,6 +154,33 @@ class CentrePivotConv4d(nn.Module):
         return F.conv2d(x, weight, bias, padding=self.conv1.padding)
 
 
+class _WithPivots(torch.autograd.Function):
+    """See :func:`with_pivots`."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+        ctx.stride = stride
+        return rows.view_as(rows), rows[:, :, :, ::stride, ::stride].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, for_rows: Tensor, for_pivots: Tensor) -> tuple[Tensor, None]:
+        # In place: a convolution's backward has just made it, for nobody else.
+        for_rows[:, :, :, :: ctx.stride, :: ctx.stride].add_(for_pivots)
+        return for_rows, None
+
+
+def with_pivots(rows: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """``rows`` (N, hq, wq, hs, ws, C) for one convolution, and every ``stride``-th support position of them.
+
+    As ``rows, rows[:, :, :, ::stride, ::stride]``, but that the gradients meet without zeros being written
+    where the second has none.
+    """
+    if torch.is_grad_enabled() and rows.requires_grad:
+        return _WithPivots.apply(rows, stride)  # type: ignore[no-untyped-call, no-any-return]
+    return rows, rows[:, :, :, ::stride, ::stride]
+
+
 def added(fresh: Tensor, other: Tensor) -> Tensor:
     """Their sum, in the memory of the first where no gradient is wanted; nobody else may hold it."""
     return fresh + other if torch.is_grad_enabled() else fresh.add_(other)
@@ -166,7 +199,8 @@ def tap_index(height: int, width: int, kernel: int) -> Tensor:
                 [5, 4, 3],
                 [9, 5, 4]])
     """
-    y, x = (each.flatten() for each in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
+    places = torch.arange(height * width)
+    y, x = places // width, places % width
     down, right = (each[:, None] - each[None] + kernel // 2 for each in (y, x))
     reached = (down >= 0) & (down < kernel) & (right >= 0) & (right < kernel)
     return torch.where(reached, down * kernel + right, kernel**2)

@@ -110,21 +110,23 @@ def speed_from(
         records: of evaluations.
         hardware: of this machine, as of ``hmseg.environment``.
     """
-    trained, tested = [], []
+    trained: dict[Any, float] = {}  # by run: its best and its last checkpoint are one training
+    tested: list[float] = []
     for record in records:
         stored = (record.get("training") or {}).get("config") or {}
         if not _alike(record.get("config") or {}, config) or not _same(record.get("hardware"), hardware):
             continue
-        if record.get("seconds") and record["test"].get("original_size") is False:
-            tested.append(record["seconds"] / record["episodes"] / record["test"]["shot"])
+        supports = record.get("episodes", 0) * (get(record, "test.shot") or 0)
+        if record.get("seconds") and supports and get(record, "test.original_size") is False:
+            tested.append(record["seconds"] / supports)
         training, batch = record.get("training") or {}, episodes_of_a_step(stored) if stored else None
         alike = _alike(stored, config) and batch
         if alike and training.get("seconds") and training.get("step"):
-            trained.append(training["seconds"] / training["step"] / batch)
+            trained[record.get("run")] = training["seconds"] / training["step"] / batch
     parts = [f"{len(trained)} training{'s' if len(trained) != 1 else ''}"] if trained else []
     parts += [f"{len(tested)} test{'s' if len(tested) != 1 else ''}"] if tested else []
     source = f"records of {' and '.join(parts)} on this hardware" if parts else "no record tells"
-    middle = [median(found) if found else None for found in (trained, tested)]
+    middle = [median(found) if found else None for found in (trained.values(), tested)]
     return Speed(middle[0], middle[1], True, source)
 
 
