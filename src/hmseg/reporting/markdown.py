@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from hmseg.files import writing
@@ -33,7 +32,8 @@ def write_markdown(page: Page, path: Path) -> None:
     """
     folder = path.with_name(f"{path.stem}_files")
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
     writer = _Writer(folder)
     lines = [f"# {escape(page.title)}", ""]
     lines += [line for text in page.summary for line in (escape(text), "")]
