@@ -44,12 +44,16 @@ def test_at_a_glance(tmp_path: Path) -> None:
         for shot, way in ways
         if (masking, way) != ("Feature", "concat")
     ]
+    made.append(record("Feature", shot=5, aggregation="mean_logits", episodes=80))
     beside = [record("Hybrid", which="last"), record("Hybrid", original_size=True)]
     path = write_records(tmp_path / "a.jsonl", made + beside)
     (table,) = glance(configurations(from_records(path).measurements))
-    assert table.header == ("masking", "1-shot", "5-shot, vote", "5-shot, concat")
+    assert table.header == (
+        "masking", "1-shot, 60 episodes", "5-shot, vote, 60 episodes", "5-shot, mean logits, 80 episodes",
+        "5-shot, concat, 60 episodes",
+    )  # fmt: skip
     texts = [[cell.text for cell in row] for row in table.cells]
-    assert [row[0] for row in texts] == ["feature", "hybrid"] and texts[0][3] == "–"
+    assert [row[0] for row in texts] == ["feature", "hybrid"] and texts[1][3] == texts[0][4] == "–"
     feature = [found for found, _ in made if "Feature" in found["config"]["masking"]["_target_"]]
     one_shot = [found["miou"] for found in feature if found["test"]["shot"] == 1]
     assert texts[0][1] == f"{sum(one_shot) / 2:.1f}"

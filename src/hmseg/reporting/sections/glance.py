@@ -9,7 +9,8 @@ from hmseg.reporting.page import Cell, Table
 from hmseg.reporting.setting import AGGREGATIONS, Setting, rank
 from hmseg.reporting.words import ABSENT, join, shared, spread, swatch
 
-Column = tuple[int, str]
+Column = tuple[int, str, int]
+"""Shots, aggregation, episodes."""
 
 
 def glance(every: Sequence[Configuration]) -> list[Table]:
@@ -20,14 +21,12 @@ def glance(every: Sequence[Configuration]) -> list[Table]:
     shown = [one for one in every if one.setting.checkpoint != "last" and not one.setting.original_size]
     groups: dict[Setting, list[Configuration]] = {}
     for one in shown:
-        groups.setdefault(one.setting.without("masking", "shot", "aggregation"), []).append(one)
+        groups.setdefault(one.setting.without("masking", "shot", "aggregation", "episodes"), []).append(one)
     return [table for members in groups.values() if (table := _table(members)) is not None]
 
 
 def _table(members: Sequence[Configuration]) -> Table | None:
-    columns = sorted(
-        {_column(one) for one in members}, key=lambda each: (each[0], rank(each[1], AGGREGATIONS))
-    )
+    columns = sorted({_column(one) for one in members}, key=_order)
     if len(columns) < 2:
         return None
     by_masking: dict[str, dict[Column, Configuration]] = {}
@@ -40,9 +39,20 @@ def _table(members: Sequence[Configuration]) -> Table | None:
     folds = sorted({str(fold) for one in members for fold in one.folds if fold is not None})
     of = f"mean over the folds {', '.join(folds)}" if len(folds) > 1 else ""
     common, _ = shared([one.setting for one in members])
-    header = ("masking", *(join(f"{shot}-shot", way.replace("_", " ")) for shot, way in columns))
+    counted = len({episodes for _, _, episodes in columns}) > 1
+    header = ("masking", *(_header(column, counted) for column in columns))
     return Table(f"At a glance, mIoU: {join(common, of)}", header, tuple(rows))
 
 
 def _column(one: Configuration) -> Column:
-    return one.setting.shot, one.setting.aggregation
+    return one.setting.shot, one.setting.aggregation, one.setting.episodes
+
+
+def _order(column: Column) -> tuple[int, int, int]:
+    shot, way, episodes = column
+    return shot, rank(way, AGGREGATIONS), episodes
+
+
+def _header(column: Column, counted: bool) -> str:
+    shot, way, episodes = column
+    return join(f"{shot}-shot", way.replace("_", " "), f"{episodes} episodes" if counted else "")
