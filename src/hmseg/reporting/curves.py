@@ -82,7 +82,10 @@ def hardware_of(one: Measurement) -> str:
         return "unknown hardware"
     if found.get("gpu"):
         return printable(str(found["gpu"]))
-    return printable(f"{found.get('cpu', 'unknown processor')}, {found.get('threads', '?')} threads")
+    threads = found.get("threads", "?")
+    return printable(
+        f"{found.get('cpu', 'unknown processor')}, {threads} thread{'' if threads == 1 else 's'}"
+    )
 
 
 def several_hardware(found: Sequence[Curve]) -> bool:
