@@ -30,7 +30,8 @@ PROBE = """(() => JSON.stringify({
   background: getComputedStyle(document.body).backgroundColor,
   text: document.body.innerText
 }))()"""
-SECONDS = 60
+SECONDS = 150
+"""For a busy machine; a page takes two by itself."""
 STICKY = 80
 """Pixels at the top of the window where something may stay while the page moves."""
 PAUSE = 120
@@ -53,7 +54,9 @@ class Seen:
 
 
 def look(page: Path, picture: Path, width: int, height: int = 1800, dark: bool = False) -> Seen:
-    """Load a page in a window of that size in a process of its own; skips where there is no browser.
+    """Load a page in a window of that size in a process of its own.
+
+    Skips where there is no browser; fails instead when HMSEG_REQUIRE_BROWSER=1, so that CI can't skip it.
 
     Args:
         page: an HTML file.
@@ -63,7 +66,10 @@ def look(page: Path, picture: Path, width: int, height: int = 1800, dark: bool =
         dark: prefers-color-scheme.
     """
     if importlib.util.find_spec("PySide6") is None:
-        pytest.skip("needs a browser: pip install hmseg[browser]")
+        message = "needs a browser: pip install hmseg[browser]"
+        if os.environ.get("HMSEG_REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
     flags = "--no-sandbox --disable-gpu --disable-dev-shm-usage"
     if dark:
         flags += " --blink-settings=preferredColorScheme=0"

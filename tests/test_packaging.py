@@ -109,6 +109,7 @@ def test_ci_runs_the_tests_and_insists_on_the_shared_data() -> None:
     assert "set -euo pipefail" in lines
     assert lines[-1] == "make test"
     assert "  export HMSEG_REQUIRE_SHARED=1" in lines
+    assert "export HMSEG_REQUIRE_BROWSER=1" in lines
 
 
 def test_make_says_when_python_is_too_old(tmp_path: Path) -> None:

@@ -49,10 +49,11 @@ def test_an_imported_checkpoint_has_neither_run_nor_history() -> None:
 
 def test_settings_of_the_training_come_from_its_own_configuration() -> None:
     found, _ = record()
-    trained = {"seed": 3, "optimizer": {"lr": 0.001}, "trainer": {"max_epochs": 20}, "loader": {}}
-    one = read(training={**found["training"], "config": trained})
+    trained = {"seed": 0, "optimizer": {"lr": 0.001}, "trainer": {"max_epochs": 20}, "loader": {}}
+    one = read(training={**found["training"], "config": trained}, config={**found["config"], "seed": 3})
     assert one.setting.training == "optimizer.lr=0.001, trainer.max_epochs=20"
-    assert one.seed == 3
+    assert one.seed == 0
+    assert read(config={**found["config"], "seed": 3}).seed == 3
 
 
 DAMAGE = {

@@ -213,5 +213,6 @@ def test_the_same_records_give_the_same_pages(few: Gathered, tmp_path: Path) -> 
 def test_drawings_of_an_earlier_page_go(page: Page, tmp_path: Path) -> None:
     (tmp_path / "voc_files").mkdir()
     (tmp_path / "voc_files/old.svg").write_text("")
+    (tmp_path / "voc_files/mine.txt").write_text("")
     write_markdown(page, tmp_path / "voc.md")
-    assert not (tmp_path / "voc_files/old.svg").exists()
+    assert not (tmp_path / "voc_files/old.svg").exists() and (tmp_path / "voc_files/mine.txt").exists()

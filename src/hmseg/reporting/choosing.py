@@ -60,13 +60,13 @@ def shared_measurements(measurements: Sequence[Measurement], checksums: Sequence
     """
     shown = [run for one in main_view(configurations(measurements)) for run in one.measurements]
     by_checkpoint = [
-        [run for run in shown if run.table_path and _sha256(run) == checksum] for checksum in checksums
+        [run for run in shown if _can_be_drawn(run) and _sha256(run) == checksum] for checksum in checksums
     ]
     for place, runs in enumerate(by_checkpoint):
         if not runs:
             raise DataError(
                 f"examples: no record with a table of episodes is of checkpoint {place + 1}: evaluate it at "
-                "the network's size first, and give the records of that"
+                "the network's size first, by a protocol, and give the records of that"
             )
     for first in by_checkpoint[0]:
         same = [
@@ -85,6 +85,11 @@ def shared_measurements(measurements: Sequence[Measurement], checksums: Sequence
     raise DataError(
         "examples: the two checkpoints were not tested on the same episodes: evaluate both on them"
     )
+
+
+def _can_be_drawn(run: Measurement) -> bool:
+    """A manifest's episodes are in a file that the record doesn't hold."""
+    return run.table_path is not None and run.setting.protocol != "manifest"
 
 
 def _sha256(run: Measurement) -> str:

@@ -37,9 +37,6 @@ _STYLE: Any = {
     "axes.edgecolor": LINE,
     "axes.labelcolor": QUIET,
     "axes.labelsize": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
@@ -81,7 +78,7 @@ def svg_of(canvas: Canvas, name: str, title: str, description: str) -> Figure:
     Args:
         canvas: of `axes`.
         name: letters, digits and dashes, unique on the page; begins every id inside.
-        title: of the figure.
+        title: of the figure; the page sets it above.
         description: what it shows, for readers who don't see it.
     """
     file = io.StringIO()

@@ -35,7 +35,7 @@ def curve_figure(name: str, title: str, runs: Sequence[Curve], seconds: bool) ->
                 ax.plot(*zip(*points, strict=True), color=colour, linewidth=1.5, solid_joinstyle="round")
                 best = max(points, key=lambda point: point[1])
                 ax.plot(*best, "o", color=colour, markersize=4.5)
-        ax.set(title=title, xlabel=unit, ylabel="validation mIoU (%)")
+        ax.set(xlabel=unit, ylabel="validation mIoU (%)")
         ax.grid(axis="y")
         ax.set_ylim(bottom=0)
         ax.set_xlim(left=0)
@@ -78,7 +78,7 @@ def class_figure(name: str, title: str, values: Mapping[str, Mapping[str, float]
         ax.set_yticks(range(len(classes)), [_short(each) for each in classes], color=INK)
         ax.invert_yaxis()
         ax.set_xlim(left=0)
-        ax.set(title=title, xlabel="IoU (%)")
+        ax.set(xlabel="IoU (%)")
         ax.grid(axis="x")
         _legend(ax, palette)
         text = "; ".join(
@@ -102,7 +102,7 @@ def size_figure(
                 ax.plot((x, x), (one.low, one.high), color=INK, linewidth=1)
         ax.set_xticks(range(len(bins)), bins, color=INK)
         ax.set_xlim(-0.5, len(bins) - 0.5)
-        ax.set(title=title, xlabel="share of the query that the object takes", ylabel="mIoU (%)")
+        ax.set(xlabel="share of the query that the object takes", ylabel="mIoU (%)")
         ax.set_ylim(bottom=0)
         ax.grid(axis="y")
         _legend(ax, palette)
@@ -131,7 +131,7 @@ def difference_figure(name: str, title: str, rows: Sequence[tuple[str, str, Inte
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.spines["left"].set_visible(False)
         ax.grid(axis="x", color=LINE)
-        ax.set(title=title, xlabel="difference of mIoU (points), 95 % interval")
+        ax.set(xlabel="points of mIoU, 95 % interval")
         text = "; ".join(
             f"{label} {one.value:+.1f} ({one.low:+.1f} to {one.high:+.1f})" for label, _, one in rows
         )

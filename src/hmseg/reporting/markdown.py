@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from hmseg.files import writing
@@ -33,7 +32,8 @@ def write_markdown(page: Page, path: Path) -> None:
     """
     folder = path.with_name(f"{path.stem}_files")
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
     writer = _Writer(folder)
     lines = [f"# {escape(page.title)}", ""]
     lines += [line for text in page.summary for line in (escape(text), "")]
@@ -86,10 +86,11 @@ class _Writer:
             self._folder.mkdir(exist_ok=True)
             with writing(self._folder / f"{figure.name}.svg") as file:
                 file.write(text)
-            lines.append(f"![{escape(figure.title)}]({self._folder.name}/{figure.name}.svg)")
+            image = f"![{escape(figure.title)}]({self._folder.name}/{figure.name}.svg)"
+            lines += [f"**{escape(figure.title)}**", "", image, ""]
         if left_out:
-            lines += ["", f"{left_out} more drawings are in the HTML page, to keep this folder small."]
-        return lines
+            lines += [f"{left_out} more drawings are in the HTML page, to keep this folder small.", ""]
+        return lines[:-1]
 
 
 def _standing_alone(figure: Figure) -> str:

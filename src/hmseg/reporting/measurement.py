@@ -150,7 +150,7 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
         setting=setting,
         fold=None if fold is None else test.whole("fold"),
         folds=config.node("dataset", optional=True).whole("folds", None),
-        seed=trained.whole("seed", None) or config.whole("seed", None) or 0,
+        seed=_seed(trained, config),
         run=top.text("run", ""),
         digest=test.text("digest"),
         miou=top.number("miou"),
@@ -166,6 +166,12 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
         ),
         record=record,
     )
+
+
+def _seed(trained: Reader, config: Reader) -> int:
+    """Of the training; an evaluation's own, which draws nothing, where the training's isn't known."""
+    seeds = (each.whole("seed", None) for each in (trained, config))
+    return next((seed for seed in seeds if seed is not None), 0)
 
 
 def _training(config: Reader) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-_NARROW = 18
+_NARROW = 18  # letters
+_LONG = 40  # rows
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[Cell | str, ...], ...]
     left: int = 1
+
+    @property
+    def long(self) -> bool:
+        """Is it so long that a page shows it only when it is asked for?"""
+        return len(self.rows) > _LONG
 
     @property
     def narrow(self) -> bool:

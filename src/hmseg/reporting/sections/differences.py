@@ -39,6 +39,8 @@ def compared(every: Sequence[Configuration]) -> Section:
         found, unpaired = differences(every, attribute)
         if attribute == "masking":
             blocks += _figures(found, {one.setting.without(attribute) for one in main_view(every)})
+        if attribute == "aggregation":
+            blocks += _against_the_vote(found)
         blocks += _tables(found, title)
         if unpaired:
             blocks += [Text(f"{title}: pairs that can't be compared."), Listing(_unpaired(unpaired))]
@@ -55,6 +57,22 @@ def _figures(found: Sequence[Difference], shown: Container[Setting]) -> list[Blo
     for place, (common, members) in enumerate(by_common.items()):
         rows = [(f"{_label(one.method)} − {_label(one.other)}", one.method, one.mean) for one in members]
         figures.append(difference_figure(f"differences-{place}", subject(common), rows))
+    return [Figures(tuple(figures))] if figures else []
+
+
+def _against_the_vote(found: Sequence[Difference]) -> list[Block]:
+    """Best checkpoints at the network's size: every way to put supports together less the published one."""
+    groups: dict[Setting, list[Difference]] = {}
+    for one in found:
+        if one.other == "vote" and one.common.checkpoint != "last" and not one.common.original_size:
+            groups.setdefault(one.common.without("masking"), []).append(one)
+    figures = []
+    for place, (common, members) in enumerate(groups.items()):
+        rows = [
+            (f"{one.common.masking}, {_label(one.method)}", one.common.masking, one.mean) for one in members
+        ]
+        title = f"{subject(common)}: less the vote"
+        figures.append(difference_figure(f"votes-{place}", title, rows))
     return [Figures(tuple(figures))] if figures else []
 
 

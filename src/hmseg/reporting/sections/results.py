@@ -8,6 +8,7 @@ from hmseg.reporting.configurations import Configuration
 from hmseg.reporting.gathering import Unfinished
 from hmseg.reporting.page import Block, Cell, Listing, Section, Table, Text
 from hmseg.reporting.sections.baselines import baselines
+from hmseg.reporting.sections.glance import glance
 from hmseg.reporting.setting import Setting, differing
 from hmseg.reporting.words import (
     ABSENT,
@@ -45,6 +46,7 @@ def results(every: Sequence[Configuration]) -> Section:
             "could have given."
         )
     ]
+    blocks += glance(every)
     for common, members in _grouped(every).items():
         blocks.append(_table(common, members))
         blocks += [*baselines(members), *_remarks(members)]
