@@ -106,6 +106,12 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(trained: Path) -> None:
     assert not any(".backbone." in name for name in checkpoint["state_dict"])  # bundled: can be had again
 
 
+def test_a_run_cannot_go_on_for_fewer_epochs_than_it_had(trained: Path) -> None:
+    done = call("train", f"resume={trained}", "trainer.max_epochs=1", "test=false", folder=trained.parent)
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr
+    assert "trainer.max_epochs=1: the run in" in done.stderr and "has had 2 epochs" in done.stderr
+
+
 def test_best_and_last_checkpoint_are_both_recorded(trained: Path) -> None:
     best, last = read_records(trained.parent / "results/records.jsonl")[:2]
     assert (best["checkpoint"]["which"], last["checkpoint"]["which"]) == ("best", "last")
@@ -158,7 +164,9 @@ def test_two_devices_share_an_evaluation(trained: Path) -> None:
         path.unlink()
     assert (tables[0] == tables[1]).all() and scores[0] == scores[1]
     lines = (trained / "results/records.jsonl").read_text().splitlines()
-    ids = [record["id"] for record in map(json.loads, lines) if record["episodes"] == 7]
+    records = [json.loads(line) | {"command": "as typed"} for line in lines]
+    assert str(trained) not in json.dumps(records)
+    ids = [record["id"] for record in records if record["episodes"] == 7]
     assert len(ids) == 2 and len(set(ids)) == 1  # one for each evaluation, not for each device
 
 

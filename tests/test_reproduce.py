@@ -264,8 +264,8 @@ def test_published_checkpoints_are_imported_instead_of_trained(steps: StandIns, 
 
 SMALL = (
     "dataset.image_size=64,dataset.source.train_images=40,dataset.source.val_images=60,loader.num_workers=0,"
-    "loader.batch_size=2,loader.train_episodes=40,loader.val_episodes=5,trainer.max_time=null,test=false,"
-    "trainer.accelerator=cpu,trainer.log_every_n_steps=2,trainer.max_epochs=1,baselines=false,"
+    "loader.batch_size=2,loader.train_episodes=20,loader.val_episodes=5,trainer.max_time=null,test=false,"
+    "trainer.accelerator=cpu,trainer.log_every_n_steps=2,baselines=false,"
     "callbacks.last.train_time_interval=null"
 )
 HEADER = "benchmark,shot,model,masking,backbone,metric,claimed,per_fold,fb_iou,source,experiment,folds"
@@ -306,14 +306,15 @@ def test_killed_failed_and_gone_on_with(
     (tmp_path / "mine.csv").write_text(f"{HEADER}\n{ROW}\n")
     run = tmp_path / "outputs/claims/shapes_quick/fold0"
 
-    process = start(tmp_path, f"train=[{SMALL},callbacks.last.every_n_train_steps=1]")
+    process = start(tmp_path, f"train=[{SMALL},trainer.max_epochs=9999,callbacks.last.every_n_train_steps=1]")
     wait_for(lambda: (run / "checkpoints/last.ckpt").is_file())
     process.send_signal(signal.SIGTERM)  # of the parent alone, which has its step stop cleanly
     code, _, err = finished(process)
     assert code == 130 and "the same command goes on" in err and "Traceback" not in err
     assert not (run / RUN_FILE).exists()
 
-    fewer = f"train=[{SMALL},callbacks.last.every_n_train_steps=500]"
+    epochs = read_checkpoint(run / "checkpoints/last.ckpt")["epoch"] + 2
+    fewer = f"train=[{SMALL},trainer.max_epochs={epochs},callbacks.last.every_n_train_steps=500]"
     code, out, err = finished(start(tmp_path, fewer, "evaluate=[sho=1]"))
     assert code == 1, out
     assert "fold 0, train, resumed" in out and "-m hmseg.train resume=" in out and (run / RUN_FILE).is_file()

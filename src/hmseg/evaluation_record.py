@@ -18,7 +18,7 @@ from hmseg.records import FORMAT, Record, record_id
 from hmseg.results import scores_record, sha256
 from hmseg.run_checkpoints import HISTORY, entry, provenance
 
-ELSEWHERE = ("callbacks", "logger", "paths", "hydra", "features")
+ELSEWHERE = ("callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes")
 """Parts of the configuration that say where things go and change no number: left out of records."""
 NETWORK = ("model", "masking", "backbone")
 RUN_FILE = "run.json"
@@ -68,7 +68,7 @@ def table_path(record: Path) -> Path:
     return record.with_name(f"{record.stem}.episodes.csv.gz")
 
 
-def test_setting(module: SegmentationModule, data: EpisodeDataModule) -> dict[str, Any]:
+def tested_on(module: SegmentationModule, data: EpisodeDataModule) -> dict[str, Any]:
     """The record's ``test`` entry: which episodes, at what size, and how supports are put together."""
     seeds = list(data.protocol_seeds)
     return {
@@ -98,7 +98,7 @@ def identity(module: SegmentationModule, data: EpisodeDataModule, checkpoint: st
     network = {part: _without_places(module.config.get(part)) for part in NETWORK}
     kept = (module.config.get("features") or {}).get("precision") if module.network.store else None
     rounded = {"features": kept} if kept == "float16" else {}
-    return record_id(checkpoint, test_setting(module, data), network | rounded)
+    return record_id(checkpoint, tested_on(module, data), network | rounded)
 
 
 def _without_places(node: Any) -> Any:
@@ -138,9 +138,11 @@ def make_record(
         "baselines": {
             name: {**scores_record(one, names), "miou_small": few.miou_seen} for name, (one, few) in others
         },
-        "test": test_setting(module, data),
+        "test": tested_on(module, data),
         **by_seed(module, data),
         "seconds": round(seconds, 1),
+        "resumed": 0 if module.tested is None else len(module.tested),  # episodes not in these seconds
+        "kept_maps": module.network.store is not None,  # and a backbone that had less to do
         "checkpoint": {
             "file": path.name,
             "sha256": digest_of_file,

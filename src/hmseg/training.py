@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
@@ -22,6 +23,7 @@ from hmseg.assembly import (
 from hmseg.callbacks import RunHistory
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
+from hmseg.errors import ConfigError
 from hmseg.evaluation_record import RUN_FILE, make_record
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json
@@ -50,12 +52,29 @@ def run(cfg: DictConfig) -> float | None:
         logger.log_hyperparams(plain_config(cfg))
     if cfg.resume:
         read_checkpoint(cfg.resume)  # damage is found here, with our words
-    trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
+    fit(cfg, trainer, module, data)
     best = best_checkpoint(trainer)
     mark_complete(cfg, trainer)
     if cfg.test:
-        test_checkpoints(cfg, trainer, module, data, best)
+        evaluate_checkpoints(cfg, trainer, module, data, best)
     return float(best.best_model_score) if best and best.best_model_score is not None else None
+
+
+def fit(cfg: DictConfig, trainer: pl.Trainer, module: SegmentationModule, data: EpisodeDataModule) -> None:
+    """Train, or go on with ``cfg.resume``.
+
+    Raises:
+        ConfigError: the run that is to go on has had more epochs already than are asked for.
+    """
+    try:
+        trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
+    except MisconfigurationException as error:
+        if cfg.resume and "current_epoch=" in str(error):  # Lightning's, after it has read the checkpoint
+            raise ConfigError(
+                f"trainer.max_epochs={cfg.trainer.max_epochs}: the run in {cfg.resume} has had "
+                f"{trainer.current_epoch} epochs; give at least as many, or begin a new run"
+            ) from error
+        raise
 
 
 def draw_evaluation(cfg: DictConfig, data: EpisodeDataModule) -> None:
@@ -98,7 +117,7 @@ def best_checkpoint(trainer: pl.Trainer) -> pl.callbacks.ModelCheckpoint | None:
     return None
 
 
-def test_checkpoints(
+def evaluate_checkpoints(
     cfg: DictConfig,
     trainer: pl.Trainer,
     module: SegmentationModule,
@@ -113,7 +132,7 @@ def test_checkpoints(
     paths = [] if chosen is None else [chosen, chosen.with_name("last.ckpt")]
     paths = [path for path in dict.fromkeys(paths) if path.is_file()]
     for path in paths:
-        test_one(cfg, trainer, module, data, path, with_baselines=cfg.baselines and path == chosen)
+        evaluate_one(cfg, trainer, module, data, path, with_baselines=cfg.baselines and path == chosen)
     if not paths:
         scores = evaluation.test(trainer, module, data)
         if trainer.is_global_zero:
@@ -121,7 +140,7 @@ def test_checkpoints(
             print_classes(title, scores[0], class_names_of(data.source, "test"))
 
 
-def test_one(
+def evaluate_one(
     cfg: DictConfig,
     trainer: pl.Trainer,
     module: SegmentationModule,

@@ -11,7 +11,6 @@ from hmseg.correlation import hypercorrelation
 from hmseg.networks.first_layer import correlate_and_convolve
 from hmseg.networks.layers import (
     CentrePivotConv4d,
-    GroupNorm4d,
     Upsample2x,
     resize_query_plane,
     resize_support_plane,
@@ -98,18 +97,6 @@ def test_the_fast_way_gives_the_plain_ways_results_and_gradients(
     torch.testing.assert_close(found["fast"], found["plain"])
     with torch.no_grad():
         torch.testing.assert_close(layer._on_channels_last(plain), layer._on_planes(plain))
-
-
-@pytest.mark.parametrize("batch", [1, 2])
-def test_group_norm_keeps_channels_innermost(batch: int) -> None:
-    norm, usual = GroupNorm4d(2, 4), torch.nn.GroupNorm(2, 4)
-    torch.nn.init.normal_(norm.weight)
-    usual.load_state_dict(norm.state_dict())
-    x = torch.randn(batch, 4, 3, 5, 2, 3)
-    rows = x.permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
-    for given in (x, rows):
-        torch.testing.assert_close(norm(given), usual(x))
-    assert norm(rows).permute(0, 2, 3, 4, 5, 1).is_contiguous()
 
 
 def test_first_layer_equals_the_layer_of_the_hypercorrelation() -> None:

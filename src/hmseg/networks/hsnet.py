@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from hmseg.backbones import FeatureInfo
 from hmseg.networks.fewshot import Head, Levels, maps_per_level
 from hmseg.networks.first_layer import correlate_and_convolve
+from hmseg.networks.group_norm import GroupNorm4d
 from hmseg.networks.layers import (
     CentrePivotConv4d,
-    GroupNorm4d,
     Upsample2x,
     resize_query_plane,
     resize_support_plane,

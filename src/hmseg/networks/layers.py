@@ -1,4 +1,4 @@
-"""Layers of the heads: resizing one plane of a 4-D tensor, the centre-pivot 4-D convolution, GroupNorm.
+"""Layers of the heads: resizing one plane of a 4-D tensor, the centre-pivot 4-D convolution.
 
 A 4-D tensor is (N, C, hq, wq, hs, ws) everywhere. On a CPU its channels lie innermost in memory, as
 (N, hq, wq, hs, ws, C): either of its planes is then a channels-last image without any copy, and what has to
@@ -41,19 +41,6 @@ def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
     planes = x.permute(0, 2, 3, 1, 4, 5).reshape(n * hq * wq, c, hs, ws)
     planes = resize(planes, size)
     return planes.reshape(n, hq, wq, c, *size).permute(0, 3, 1, 2, 4, 5)
-
-
-class GroupNorm4d(nn.GroupNorm):
-    """GroupNorm of (N, C, hq, wq, hs, ws) that keeps channels innermost in memory."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, hq, wq, hs, ws) -> the same shape."""
-        rows = x.permute(0, 2, 3, 4, 5, 1)
-        if not rows.is_contiguous():
-            return super().forward(x)
-        n, hq, wq, hs, ws, c = rows.shape
-        image = rows.view(n, hq * wq, hs * ws, c).permute(0, 3, 1, 2)  # PyTorch knows it as channels last
-        return super().forward(image).permute(0, 2, 3, 1).reshape(rows.shape).permute(0, 5, 1, 2, 3, 4)
 
 
 class CentrePivotConv4d(nn.Module):

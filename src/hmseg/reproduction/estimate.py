@@ -116,6 +116,8 @@ def speed_from(
         stored = (record.get("training") or {}).get("config") or {}
         if not _alike(record.get("config") or {}, config) or not _same(record.get("hardware"), hardware):
             continue
+        if record.get("kept_maps") or record.get("resumed"):
+            continue  # its seconds are those of less work
         supports = record.get("episodes", 0) * (get(record, "test.shot") or 0)
         if record.get("seconds") and supports and get(record, "test.original_size") is False:
             tested.append(record["seconds"] / supports)

@@ -32,7 +32,7 @@ def _table(members: Sequence[Configuration]) -> Table | None:
     by_masking: dict[str, dict[Column, Configuration]] = {}
     for one in members:
         by_masking.setdefault(one.setting.masking, {})[_column(one)] = one
-    rows = []
+    rows: list[tuple[Cell | str, ...]] = []
     for masking, found in by_masking.items():
         cells = [spread(*found[each].score()) if each in found else ABSENT for each in columns]
         rows.append((Cell(masking, swatch(masking)), *cells))

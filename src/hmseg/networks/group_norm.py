@@ -1,0 +1,69 @@
+"""GroupNorm of 4-D tensors whose channels lie innermost in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class GroupNorm4d(nn.GroupNorm):
+    """GroupNorm of (N, C, hq, wq, hs, ws) that keeps channels innermost in memory where they are.
+
+    PyTorch's own would copy such a tensor, or, shown it as a channels-last image, add up its many positions
+    one by one in float32: a relative error of 3e-5 at HSNet's first layer, a hundred times that of this one.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, hq, wq, hs, ws) -> the same shape."""
+        rows = x.permute(0, 2, 3, 4, 5, 1)
+        if (
+            x.device.type != "cpu"
+            or not rows.is_contiguous()
+            or x.dtype not in (torch.float32, torch.float64)
+        ):
+            return super().forward(x)
+        flat = rows.view(len(x), -1, self.num_channels)
+        result: Tensor = _GroupNormOfRows.apply(flat, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
+        return result.view(rows.shape).permute(0, 5, 1, 2, 3, 4)
+
+
+class _GroupNormOfRows(torch.autograd.Function):
+    """GroupNorm of (N, positions, C) with sums in tree order."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
+        positions = rows.shape[1]
+        mean = _of_groups(rows.sum(dim=1), groups) / positions  # (N, C), equal within a group
+        squares = _of_groups(torch.linalg.vecdot(rows, rows, dim=1), groups) / positions
+        rstd = ((squares - mean * mean).clamp_(min=0) + eps).rsqrt_()
+        ctx.save_for_backward(rows, weight, mean, rstd)
+        ctx.groups = groups
+        scale = rstd * weight
+        return torch.addcmul((bias - mean * scale)[:, None], rows, scale[:, None])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        rows, weight, mean, rstd = ctx.saved_tensors
+        positions = rows.shape[1]
+        for_bias = grad.sum(dim=1)  # (N, C)
+        dot = torch.linalg.vecdot(grad, rows, dim=1)
+        for_weight = (dot - for_bias * mean) * rstd
+        # Through a group's mean and variance every element of it has its part in all others.
+        through_mean = _of_groups(for_bias * weight, ctx.groups) * rstd / positions
+        through_variance = _of_groups(for_weight * weight, ctx.groups) * rstd * rstd / positions
+        result = torch.addcmul(
+            (through_variance * mean - through_mean)[:, None], rows, -through_variance[:, None]
+        )
+        result.addcmul_(grad, (rstd * weight)[:, None])
+        return result, for_weight.sum(dim=0), for_bias.sum(dim=0), None, None
+
+
+def _of_groups(values: Tensor, groups: int) -> Tensor:
+    """Each channel's value of (N, C) replaced by the mean over the channels of its group."""
+    n, channels = values.shape
+    means = values.view(n, groups, -1).mean(dim=2, keepdim=True)
+    return means.expand(n, groups, channels // groups).reshape(n, channels)
