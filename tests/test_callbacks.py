@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
-from hmseg.callbacks import GradientNorm, RunHistory, RunProgress
+from hmseg.callbacks import GradientNorm, LastCheckpoint, RunHistory, RunProgress
 from hmseg.progress import Limits, clock, remaining
 from hmseg.run_checkpoints import HISTORY
 from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_trainer
@@ -260,3 +261,21 @@ def test_history_is_in_every_checkpoint_and_goes_on_when_resumed(tmp_path: Path)
     assert [v["epoch"] for v in second.validations] == [1, 2, 3, 4]
     assert second.seconds > stored["seconds"]
     assert run_with_history(tmp_path / "other", epochs=1).run != first.run
+
+
+def test_the_last_checkpoint_is_of_the_end_though_the_clock_saves_it(tmp_path: Path) -> None:
+    history = RunHistory()
+    last = LastCheckpoint(
+        dirpath=tmp_path,
+        monitor=None,
+        save_top_k=0,
+        save_last=True,
+        save_on_train_epoch_end=True,
+        train_time_interval=timedelta(hours=1),
+        enable_version_counter=False,
+    )
+    trainer = tiny_trainer(tmp_path, callbacks=[history, last], max_epochs=2, enable_checkpointing=True)
+    trainer.fit(tiny_module(), tiny_loader(3), tiny_loader(1, seed=50))
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 6
+    assert [each["epoch"] for each in saved["callbacks"][HISTORY]["validations"]] == [1, 2]

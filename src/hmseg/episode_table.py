@@ -99,7 +99,7 @@ def read_table(path: Path) -> Rows:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             header, *lines = list(csv.reader(file))
         table = parse_rows(header, lines)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, OverflowError) as error:
         raise DataError(
             f"table of episodes {path} can't be read ({first_line(error)}): evaluate the checkpoint again"
         ) from None

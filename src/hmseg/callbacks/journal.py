@@ -116,7 +116,7 @@ def _rows_in(path: Path, key: str) -> Rows:
         if len(whole) < 2 or whole[0] != key:
             return table_of([])
         return parse_rows(whole[1].split(","), [line.split(",") for line in whole[2:]])
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         log.warning("%s can't be used: its episodes are tested again", path)
         return table_of([])
 
