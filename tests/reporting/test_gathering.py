@@ -91,5 +91,29 @@ def test_trainings_are_told_apart_only_where_they_differ(tmp_path: Path) -> None
         return [one.setting.training for one in from_records(write_records(path, list(made))).measurements]  # type: ignore[arg-type]
 
     assert texts(trained("Feature", 20), trained("Hybrid", 20), trained("Input", None)) == ["", "", ""]
-    apart = texts(trained("Feature", 20), trained("Hybrid", 50), trained("Hybrid", None, "last"))
-    assert [each.rpartition("=")[2] for each in apart] == ["20", "50", "50"]  # the last one's by its run
+    apart = texts(
+        trained("Feature", 20), trained("Hybrid", 50), trained("Hybrid", None, "last"), trained("Hybrid", 20)
+    )
+    assert sorted(each.rpartition("=")[2] for each in apart) == [
+        "20",
+        "20",
+        "50",
+        "50",
+    ]  # the last one's by its run
+
+
+def test_maskings_trained_differently_stand_beside_each_other_by_name(tmp_path: Path) -> None:
+    def maskings(**epochs: int) -> list[str]:
+        made = []
+        for masking, count in epochs.items():
+            found, rows = record(masking)
+            config = {"optimizer": {"lr": 0.001}, "trainer": {"max_epochs": count}}
+            made.append(({**found, "training": {**found["training"], "config": config}}, rows))
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl"
+        measurements = from_records(write_records(path, made)).measurements
+        assert {one.setting.training for one in measurements} == {""}
+        return sorted(one.setting.masking for one in measurements)
+
+    few, many = "trainer.max_epochs=20", "trainer.max_epochs=50"
+    assert maskings(Feature=20, Hybrid=50) == [f"feature ({few})", f"hybrid ({many})"]
+    assert maskings(No=20, Feature=50, Hybrid=50) == ["feature", "hybrid", f"none ({few})"]

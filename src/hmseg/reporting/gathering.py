@@ -80,7 +80,7 @@ def from_sweep(folder: Path) -> Gathered:
 
 
 def ordered(measurements: Iterable[Measurement]) -> tuple[Measurement, ...]:
-    """Measurements in a fixed order, settings of the training completed and, where all agree, left out.
+    """Measurements in a fixed order, settings of the training completed, and those left out that all share.
 
     The record of an evaluation doesn't hold the training's settings; that of another checkpoint of the same
     run may. Where no two trainings of a data set, model and backbone are known to differ, they count as one.
@@ -94,13 +94,44 @@ def ordered(measurements: Iterable[Measurement]) -> tuple[Measurement, ...]:
     variants: dict[tuple[str, str, str], set[str]] = {}
     for one in completed:
         variants.setdefault(_kind(one), set()).add(one.setting.training)
-    kept = [
-        one
-        if len(variants[_kind(one)] - {""}) > 1
-        else replace(one, setting=replace(one.setting, training=""))
-        for one in completed
-    ]
+    kept = []
+    for one in completed:
+        telling = _telling(one.setting.training, variants[_kind(one)])
+        kept.append(replace(one, setting=replace(one.setting, training=telling)))
+    kept = _beside_each_other(kept)
     return tuple(sorted(kept, key=_order))
+
+
+def _beside_each_other(measurements: list[Measurement]) -> list[Measurement]:
+    """Where each masking was trained in one way only, that way becomes part of its name.
+
+    Maskings trained for unequally long, say, then stand in one table. Names say so but for the way that more
+    than half of the maskings have in common.
+    """
+    ways: dict[tuple[str, str, str], dict[str, set[str]]] = {}
+    for one in measurements:
+        found = ways.setdefault(_kind(one), {}).setdefault(one.setting.masking, set())
+        found.add(one.setting.training)
+    result = []
+    for one in measurements:
+        of_kind = ways[_kind(one)]
+        if one.setting.training and all(len(found) == 1 for found in of_kind.values()):
+            usual = 2 * list(of_kind.values()).count({one.setting.training}) > len(of_kind)
+            name = one.setting.masking if usual else f"{one.setting.masking} ({one.setting.training})"
+            one = replace(one, setting=replace(one.setting, masking=name, training=""))
+        result.append(one)
+    return result
+
+
+def _telling(training: str, variants: set[str]) -> str:
+    """The settings of a training that not all known ones share.
+
+    Example:
+        >>> _telling("lr=1, epochs=3", {"lr=1, epochs=3", "lr=1, epochs=6", ""})
+        'epochs=3'
+    """
+    common = set.intersection(*({*each.split(", ")} for each in variants - {""} or {""}))
+    return ", ".join(part for part in training.split(", ") if part not in common)
 
 
 def _kind(one: Measurement) -> tuple[str, str, str]:
