@@ -194,7 +194,8 @@ def report(record: Mapping[str, Any]) -> str:
             "|---|---|",
             *(row(found) for found in record["rows"]),
             "",
-            f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, load {record['load']}",
+            f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; "
+            f"load {record['load']}",
             f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
             f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
             "",
