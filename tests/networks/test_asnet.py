@@ -222,14 +222,16 @@ def test_each_shot_is_what_it_would_be_alone() -> None:
 
 def test_every_parameter_learns_and_nothing_given_is_changed() -> None:
     head = small_head().train()
-    query, support, masks = maps(head, (64, 64), False), maps(head, (80, 80), True), left_half((80, 80))
+    query, support, masks = maps(head, (64, 64), False), maps(head, (160, 160), True), left_half((160, 160))
     given = [*(m for each in (query, support) for level in each.values() for m in level), masks]
     copies = [tensor.clone() for tensor in given]
     head(query, support, masks).square().mean().backward()
     assert all(torch.equal(a, b) for a, b in zip(given, copies, strict=True))
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().max() > 0, name
+        # A softmax doesn't see what is added to all keys alike: the gradient is 0 but for rounding. Nor does
+        # it see anything of a single key, as level 4's last layer has of supports below 129 px.
+        assert parameter.grad.abs().max() > 0 or name.endswith("khead.bias"), name
 
 
 def test_masking_and_the_attention_mask_change_the_result() -> None:

@@ -1,0 +1,207 @@
+"""The changes that make the product faster on a CPU, measured one by one on the shapes of HSNet at 400 px.
+
+python benchmarks/pieces.py results/pieces [--repeats 5] [--threads 0]
+
+Each row is one piece of work in the plain way and in others; in turns, best of the repetitions, with the
+relative error against float64. What is not in the product stands here too. Writes NAME.json and NAME.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from timing import interleaved, made_on, seconds, write
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from hmseg.correlation import similarity_pieces
+from hmseg.folding import FoldedConvolutions, fold
+from hmseg.networks.group_norm import GroupNorm4d
+from hmseg.networks.layers import CentrePivotConv4d
+
+Ways = dict[str, Callable[[], Tensor]]
+CHANNELS_LAST = torch.channels_last
+SMALL = 2000  # positions in which a product is compared with float64
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure all pieces, write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path, help="path of the results without its ending")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's own choice")
+    parser.add_argument("--scale", type=int, default=1, help="divide sides by it, to try the program out")
+    args = parser.parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    pieces = {
+        **backbone_pieces(args.scale),
+        **correlation_pieces(args.scale),
+        **pivot_pieces(args.scale),
+        **norm_pieces(args.scale),
+    }
+    rows = []
+    for name, (wanted, ways) in pieces.items():
+        with torch.set_grad_enabled("gradients" in name):
+            errors = {way: error(work(), wanted) for way, work in ways.items()}
+            timed = {way: (lambda work=work: seconds(work)) for way, work in ways.items()}  # type: ignore[misc]
+            times = interleaved(timed, args.repeats)
+        rows.append({"piece": name, "seconds": times, "errors": errors})
+        print(row(rows[-1]), flush=True)
+    record = {"rows": rows, **made_on()}
+    write(args.out.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
+    write(args.out.with_suffix(".md"), report(record))
+
+
+def error(got: Tensor, wanted: Tensor) -> float:
+    """Relative error in the norm."""
+    return ((got.double() - wanted).norm() / wanted.norm()).item()
+
+
+def backbone_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
+    """A 1x1 and a 3x3 convolution of ResNet-50 with batch norm and ReLU, for one image and for three."""
+    found: dict[str, tuple[Tensor, Ways]] = {}
+    for channels, out, kernel, side in ((64, 256, 1, 100), (128, 128, 3, 50), (2048, 512, 1, 13)):
+        conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=False)
+        norm = nn.BatchNorm2d(out).eval()
+        for images in (1, 3):
+            x = torch.randn(images, channels, side // scale, side // scale)
+            with torch.no_grad():
+                wanted = F.conv2d(x.double(), conv.weight.double(), padding=kernel // 2)
+                wanted = (wanted / (1 + norm.eps) ** 0.5).relu()
+            name = f"{kernel}x{kernel} convolution {channels} -> {out}, norm, ReLU, {images} image(s)"
+            found[name] = wanted, convolution_ways(conv, norm, x)
+    return found
+
+
+def convolution_ways(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Ways:
+    run, last = FoldedConvolutions(), x.contiguous(memory_format=CHANNELS_LAST)
+    with torch.no_grad():
+        kernel, bias = fold(conv, norm)
+    plain = kernel.contiguous()
+    return {
+        "plain": lambda: norm(conv(x)).relu_(),
+        "norm folded": lambda: F.conv2d(x, plain, bias, padding=conv.padding).relu_(),  # type: ignore[arg-type]
+        "and channels last": lambda: F.conv2d(last, kernel, bias, padding=conv.padding).relu_(),  # type: ignore[arg-type]
+        "and oneDNN's order, ReLU in it (product)": lambda: run(conv, norm, last, relu=True),
+    }
+
+
+def correlation_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
+    """Level 2 of ResNet-50: four maps of 512 channels."""
+    positions = (50 // scale) ** 2
+    query = [F.normalize(torch.randn(positions, 512), dim=1) for _ in range(4)]
+    support = [F.normalize(torch.randn(positions, 512), dim=1) for _ in range(4)]
+    wanted = torch.stack(
+        [q[:SMALL].double() @ s.double().t() for q, s in zip(query, support, strict=True)], 1
+    )
+
+    def stacked() -> Tensor:
+        each = [(q[None] @ s.t()[None]).clamp(min=0) for q, s in zip(query, support, strict=True)]
+        return torch.stack(each).transpose(0, 1).contiguous()[0, :, :SMALL].transpose(0, 1)
+
+    def in_pieces() -> Tensor:
+        parts = [(part, x[:SMALL]) for part, x in similarity_pieces(query, support)]
+        return torch.cat([x for part, x in parts if part.start < SMALL])[:SMALL]
+
+    return {"correlation of level 2": (wanted.relu(), {"plain": stacked, "in pieces (product)": in_pieces})}
+
+
+def pivot_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
+    """Centre-pivot layers of HSNet, forward, and forward with gradients."""
+    shapes = {
+        "level 2, second layer": (16, 64, 5, 4, 50, 13),
+        "level 2, third layer": (64, 128, 3, 2, 50, 4),
+        "level 3, second layer": (16, 64, 3, 2, 25, 7),
+        "mixing at level 2": (128, 128, 3, 1, 50, 2),
+    }
+    found: dict[str, tuple[Tensor, Ways]] = {}
+    for name, (channels, out, kernel, stride, side, support) in shapes.items():
+        layer = CentrePivotConv4d(channels, out, kernel, stride)
+        x = torch.randn(1, channels, side // scale, side // scale, support, support)
+        last = x.permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
+        with torch.no_grad():
+            wanted = layer.double()._on_planes(x.double())
+            layer.float()
+        ways: Ways = {
+            "plain": lambda layer=layer, x=x: layer._on_planes(x),  # type: ignore[misc]
+            "channels innermost (product)": lambda layer=layer, x=last: layer._on_channels_last(x),  # type: ignore[misc]
+        }
+        found[f"centre-pivot, {name}"] = wanted, ways
+        found[f"centre-pivot, {name}, with gradients"] = wanted, with_gradients(ways, layer, (x, last))
+    return found
+
+
+def with_gradients(ways: Ways, layer: CentrePivotConv4d, given: tuple[Tensor, Tensor]) -> Ways:
+    """The same, with the gradients of input and weights; gives the result."""
+    calls = (layer._on_planes, layer._on_channels_last)
+
+    def step(call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        result = call(x.detach().requires_grad_())
+        result.backward(torch.ones_like(result))
+        return result.detach()
+
+    return {
+        way: (lambda call=call, x=x: step(call, x))  # type: ignore[misc]
+        for way, call, x in zip(ways, calls, given, strict=True)
+    }
+
+
+def norm_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
+    """GroupNorm behind level 2's first layer: 16 channels, 422,500 positions."""
+    side = 50 // scale
+    x = 0.3 + 0.1 * torch.randn(1, 16, side, side, 13, 13)
+    rows = x.permute(0, 2, 3, 4, 5, 1).contiguous()
+    last, image = rows.permute(0, 5, 1, 2, 3, 4), rows.view(1, side * side, 169, 16).permute(0, 3, 1, 2)
+    norm = GroupNorm4d(4, 16)
+    wanted = F.group_norm(x.double(), 4)
+    ways: Ways = {
+        "plain, its copies in and out": lambda: (
+            F.group_norm(last, 4).permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
+        ),
+        "PyTorch's, channels last": lambda: F.group_norm(image, 4).reshape(x.shape),
+        "tree order (product)": lambda: norm(last),
+    }
+    return {"GroupNorm behind level 2's first layer": (wanted, ways)}
+
+
+def row(found: Mapping[str, Any]) -> str:
+    """One line of the table."""
+    cells = [
+        f"{way} {1e3 * min(times):.1f} ms ({found['errors'][way]:.0e})"
+        for way, times in found["seconds"].items()
+    ]
+    return f"| {found['piece']} | {'; '.join(cells)} |"
+
+
+def report(record: Mapping[str, Any]) -> str:
+    """The page."""
+    machine = record["hardware"]
+    return "\n".join(
+        [
+            "# The pieces, one by one",
+            "",
+            "Best of the repetitions, in turns; in brackets the relative error against float64. HSNet with "
+            "ResNet-50 at 400 px, one episode.",
+            "",
+            "| piece | ways |",
+            "|---|---|",
+            *(row(found) for found in record["rows"]),
+            "",
+            f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; "
+            f"load {record['load']}",
+            f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
+            f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
