@@ -35,7 +35,7 @@ def evaluation_works(cell: Cell, ways: Sequence[str]) -> dict[str, Callable[[], 
     """
     if cell.root is None:
         sys.exit("error: the evaluation reads photos: give --root, a VOC2012 folder as hmseg takes it")
-    baseline, product = networks(cell)
+    baseline, product = networks(cell, ways)
     classes = source(cell).classes("test", cell.fold)
     runs: dict[str, Callable[[], Scores]] = {
         PUBLISHED: lambda: published(cell, baseline),

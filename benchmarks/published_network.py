@@ -39,15 +39,16 @@ class PublishedNetwork(nn.Module):
     """A copy of a network, with its names, that computes as the published code does.
 
     Args:
-        network: one of ours, with a published masking (no options changed); it is left as it is.
+        network: one of ours, with a published masking (no options changed).
+        copy: leave it as it is; else its modules are taken and their memory laid out anew.
     """
 
-    def __init__(self, network: FewShotNetwork) -> None:
+    def __init__(self, network: FewShotNetwork, copy: bool = True) -> None:
         super().__init__()
         if repr(network.masking) not in [repr(kind()) for kind in MASKINGS]:
             raise ValueError(f"the published code has no {network.masking}: take a masking without options")
-        copy = deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.backbone, self.head, self.masking = copy.backbone, copy.head, copy.masking
+        own = (deepcopy(network) if copy else network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.backbone, self.head, self.masking = own.backbone, own.head, own.masking
 
     def forward(self, query: Tensor, support: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, 2, H, W) for one support: (B, 3, H, W), (B, 3, H, W) and (B, H, W) float."""

@@ -6,7 +6,7 @@ Both are checked to give the same numbers before anything is timed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -65,12 +65,18 @@ def episodes(batch: int, shots: int, side: int, device: torch.device) -> Episode
     return Episodes(images[:, 0], masks[:, 0], images[:, 1:], masks[:, 1:])
 
 
-def networks(cell: Cell) -> tuple[PublishedNetwork, FewShotNetwork]:
-    """Both of the same weights (the head's, and a random backbone's, of seed 0), in eval mode."""
+def networks(cell: Cell, ways: Sequence[str]) -> tuple[PublishedNetwork | None, FewShotNetwork | None]:
+    """Both of the same weights (the head's, and a random backbone's, of seed 0), in eval mode.
+
+    A way that isn't wanted is None, so that its memory doesn't count.
+    """
     torch.manual_seed(0)
     options: dict[str, Any] = {"affinity": "pascal"} if cell.model == "vat" else {}
     product = build_network(cell.model, cell.masking, cell.backbone, cell.weights, **options)
-    return PublishedNetwork(product).to(cell.device).eval(), product.to(cell.device)
+    if PUBLISHED not in ways:
+        return None, product.to(cell.device)
+    baseline = PublishedNetwork(product, copy=PRODUCT in ways).to(cell.device).eval()
+    return baseline, product.to(cell.device) if PRODUCT in ways else None
 
 
 def error(got: Tensor, wanted: Tensor) -> float:
@@ -95,17 +101,19 @@ def works_of(cell: Cell, ways: tuple[str, ...] = (PUBLISHED, PRODUCT)) -> dict[s
 def forward_works(cell: Cell, ways: tuple[str, ...]) -> dict[str, Callable[[], float]]:
     """Logits of all shots, no gradients."""
     device = torch.device(cell.device)
-    baseline, product = networks(cell)
+    baseline, product = networks(cell, ways)
     data = episodes(cell.batch, cell.shots, cell.side, device)
 
     @torch.no_grad()
     def published() -> Tensor:
+        assert baseline is not None
         masks = data.masks.float()
         shots = range(cell.shots)
         return torch.stack([baseline(data.query, data.supports[:, k], masks[:, k]) for k in shots], dim=1)
 
     @torch.no_grad()
     def ours() -> Tensor:
+        assert product is not None
         return product(data.query, data.supports, data.masks)  # type: ignore[no-any-return]
 
     if len(ways) > 1:
@@ -117,12 +125,13 @@ def forward_works(cell: Cell, ways: tuple[str, ...]) -> dict[str, Callable[[], f
 def step_works(cell: Cell, ways: tuple[str, ...]) -> dict[str, Callable[[], float]]:
     """One training step: logits, loss, gradients, Adam, and the step's IoU."""
     device = torch.device(cell.device)
-    baseline, product = (each.train() for each in networks(cell))
+    baseline, product = (each and each.train() for each in networks(cell, ways))
     data = episodes(cell.batch, 1, cell.side, device)
     class_ids = torch.zeros(cell.batch, dtype=torch.long, device=device)
     optimizers = {
         way: torch.optim.Adam([each for each in network.head.parameters() if each.requires_grad], lr=1e-3)
         for way, network in ((PUBLISHED, baseline), (PRODUCT, product))
+        if network is not None
     }
 
     def published(learn: bool = True) -> None:

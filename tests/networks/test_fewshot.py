@@ -53,7 +53,7 @@ def test_one_backbone_pass_unless_memory_is_short(network: FewShotNetwork) -> No
         whole = network(*episode())
         assert sizes == [2 + 6 + 6]
         chunked = tight(*episode())
-        assert sizes[1:] == [4, 4, 4, 2]
+        assert sizes[1:] == [2, 4, 2, 4, 2]  # query, supports, masked supports
     handle.remove()
     torch.testing.assert_close(whole, chunked, rtol=1e-4, atol=1e-5)
 

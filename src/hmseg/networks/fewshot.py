@@ -22,6 +22,9 @@ Levels = Mapping[int, Sequence[Tensor]]
 PASS_PIXELS = 64 * 400 * 400
 """Most image pixels in one backbone pass: 64 images of 400 x 400, about 2.5 GB of ResNet-50 maps."""
 
+CPU_PASS_PIXELS = 400 * 400
+"""As `PASS_PIXELS`, on a CPU, which gains nothing from more: one image of 400 x 400."""
+
 HEAD_PIXELS = {"cpu": 400 * 400, "gpu": 16 * 400 * 400}
 """Most support pixels that go through the network at once where no gradient is wanted: 1 and 16 images of
 400 x 400. What a support takes for the moment (HSNet: up to 0.3 GB) is then taken once, however many shots
@@ -69,10 +72,10 @@ class Head(nn.Module, ABC):
 class FewShotNetwork(nn.Module):
     """Segment the query by what the supports show.
 
-    Query and all variants of the supports that the masking asks for go through the backbone together, in as
-    few passes as ``pass_pixels`` allows; query features serve all shots; shots are folded into the batch of
-    the head. Without gradients supports go through in groups (`HEAD_PIXELS`), so that memory does not grow
-    with the shots; the result is the same.
+    Query and all variants of the supports that the masking asks for go through the backbone together where
+    ``pass_pixels`` allows, else each by itself; query features serve all shots; shots are folded into the
+    batch of the head. Without gradients supports go through in groups (`HEAD_PIXELS`), so that memory does
+    not grow with the shots; the result is the same.
 
     Args:
         backbone: frozen feature pyramid.
@@ -150,6 +153,7 @@ class FewShotNetwork(nn.Module):
             if self.join_shots:
                 support_maps, shown = join_levels(support_maps, shots), join(shown, shots)
             parts.append(self.head(query_maps, support_maps, shown))
+            del support_maps  # before the next ones are made
         logits = resize(torch.cat(parts), (query.shape[-2], query.shape[-1]))
         if self.join_shots:
             shots = 1
@@ -186,10 +190,11 @@ class FewShotNetwork(nn.Module):
         else:
             view_maps = self._pyramids(list(views.values()))
         by_variant: dict[Variant, list[Tensor]] = dict(zip(views, view_maps, strict=True))
+        del view_maps
         support_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
-        for index, level in enumerate(self._map_levels()):
+        for level in self._map_levels():
+            features = {variant: maps.pop(0) for variant, maps in by_variant.items()}  # held no longer
             if level not in self.head.query_only:
-                features = {variant: maps[index] for variant, maps in by_variant.items()}
                 support_levels[level].append(self._masked(features, masks, level))
         return query_levels, support_levels
 
@@ -206,16 +211,24 @@ class FewShotNetwork(nn.Module):
         return self._pyramids_of_one_size(images)
 
     def _pyramids_of_one_size(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
-        together = torch.cat(list(images)) if len(images) > 1 else images[0]
-        per_pass = max(1, self.pass_pixels // (together.shape[-2] * together.shape[-1]))
-        passes = [self._kept_maps(chunk) for chunk in torch.split(together, per_pass)]
-        maps = passes[0] if len(passes) == 1 else [torch.cat(parts) for parts in zip(*passes, strict=True)]
-        counts = [len(batch) for batch in images]
-        split = [torch.split(level_map, counts) for level_map in maps]  # views, nothing is copied
+        first, counts = images[0], [len(batch) for batch in images]
+        most = self.pass_pixels if first.device.type != "cpu" else min(self.pass_pixels, CPU_PASS_PIXELS)
+        per_pass = max(1, most // (first.shape[-2] * first.shape[-1]))
+        if len(images) == 1 or sum(counts) > per_pass:  # each by itself, so that each is freed by itself
+            return [self._in_passes(batch, per_pass) for batch in images]
+        together = self._kept_maps(torch.cat(list(images)))
+        split = [torch.split(level_map, counts) for level_map in together]  # views, nothing is copied
         return [[parts[i] for parts in split] for i in range(len(images))]
 
+    def _in_passes(self, images: Tensor, per_pass: int) -> list[Tensor]:
+        passes = [self._kept_maps(chunk) for chunk in torch.split(images, per_pass)]
+        if len(passes) == 1:
+            return passes[0]
+        return [torch.cat([maps.pop(0) for maps in passes]) for _ in range(len(passes[0]))]
+
     def _kept_maps(self, images: Tensor) -> list[Tensor]:
-        return self._head_maps(images) if self.store is None else self.store.maps(images, self._head_maps)
+        maps = self._head_maps(images) if self.store is None else self.store.maps(images, self._head_maps)
+        return list(maps)
 
     def _head_maps(self, images: Tensor) -> list[Tensor]:
         maps = self.backbone(images)
