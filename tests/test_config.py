@@ -126,7 +126,8 @@ MISTAKES = {
     "'callbacks.best.save_top_k'?",
     "model=vat aggregation=concat": "aggregation=concat: VAT has a fixed grid for a support, so several "
     "can't be joined; give vote, mean_logits or mean_probability",
-    "aggregation=mean": "unknown aggregation 'mean'. (known: concat, mean_logits, mean_probability, vote)",
+    "aggregation=mean": "unknown aggregation 'mean': did you mean 'mean_logits'? (known: concat, "
+    "mean_logits, mean_probability, vote)",
     "loader.selection=cleen": "unknown loader.selection 'cleen': did you mean 'clean'? (known: clean, "
     "published)",
     "paths.foo=1": "unknown key 'paths.foo' (known: data, output_dir, records, weights)",

@@ -109,7 +109,7 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(trained: Path) -> None:
 def test_a_run_cannot_go_on_for_fewer_epochs_than_it_had(trained: Path) -> None:
     done = call("train", f"resume={trained}", "trainer.max_epochs=1", "test=false", folder=trained.parent)
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr
-    assert "trainer.max_epochs=1: the run in" in done.stderr and "has had 2 epochs" in done.stderr
+    assert "trainer.max_epochs=1: the run in" in done.stderr and "has begun epoch 2" in done.stderr
 
 
 def test_best_and_last_checkpoint_are_both_recorded(trained: Path) -> None:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytorch_lightning as pl
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
@@ -51,8 +50,8 @@ def run(cfg: DictConfig) -> float | None:
     for logger in trainer.loggers:
         logger.log_hyperparams(plain_config(cfg))
     if cfg.resume:
-        read_checkpoint(cfg.resume)  # damage is found here, with our words
-    fit(cfg, trainer, module, data)
+        check_resumed(cfg)
+    trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
     best = best_checkpoint(trainer)
     mark_complete(cfg, trainer)
     if cfg.test:
@@ -60,21 +59,19 @@ def run(cfg: DictConfig) -> float | None:
     return float(best.best_model_score) if best and best.best_model_score is not None else None
 
 
-def fit(cfg: DictConfig, trainer: pl.Trainer, module: SegmentationModule, data: EpisodeDataModule) -> None:
-    """Train, or go on with ``cfg.resume``.
+def check_resumed(cfg: DictConfig) -> None:
+    """Refuse a checkpoint that can't be gone on from, with our words.
 
     Raises:
-        ConfigError: the run that is to go on has had more epochs already than are asked for.
+        CheckpointError: it is missing, damaged or not one of ours.
+        ConfigError: fewer epochs are asked for than the run has begun.
     """
-    try:
-        trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
-    except MisconfigurationException as error:
-        if cfg.resume and "current_epoch=" in str(error):  # Lightning's, after it has read the checkpoint
-            raise ConfigError(
-                f"trainer.max_epochs={cfg.trainer.max_epochs}: the run in {cfg.resume} has had "
-                f"{trainer.current_epoch} epochs; give at least as many, or begin a new run"
-            ) from error
-        raise
+    begun, most = read_checkpoint(cfg.resume).get("epoch", 0) + 1, cfg.trainer.max_epochs
+    if most is not None and 0 <= most < begun:
+        raise ConfigError(
+            f"trainer.max_epochs={most}: the run in {cfg.resume} has begun epoch {begun}; give at least as "
+            "many, or begin a new run"
+        )
 
 
 def draw_evaluation(cfg: DictConfig, data: EpisodeDataModule) -> None:

@@ -131,7 +131,7 @@ def difference_figure(name: str, title: str, rows: Sequence[tuple[str, str, Inte
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.spines["left"].set_visible(False)
         ax.grid(axis="x", color=LINE)
-        ax.set(xlabel="points of mIoU, 95 % interval")
+        ax.set(xlabel="points of mIoU")
         text = "; ".join(
             f"{label} {one.value:+.1f} ({one.low:+.1f} to {one.high:+.1f})" for label, _, one in rows
         )
