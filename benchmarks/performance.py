@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for number, cell in enumerate(cells, start=1):
         print(f"[{number}/{len(cells)}] {' '.join(map(str, cell[:4]))}", file=sys.stderr, flush=True)
         record = one(cell, args)
+        if args.root:  # where the photos lie is nobody else's concern
+            record["command"] = record["command"].replace(args.root, "VOC2012")
         lines = path.read_text() if path.is_file() else ""
         write(path, f"{lines}{json.dumps(record)}\n")
         records = [json.loads(line) for line in path.read_text().splitlines()]

@@ -42,7 +42,8 @@ def title(record: Record) -> str:
 def what(record: Record) -> str:
     cell = record["cell"]
     batch = f", batch {cell['batch']}" if cell["batch"] != 1 else ""
-    return f"{cell['model']}, {cell['masking']}, {cell['backbone']}, {cell['side']} px{batch}"
+    count = f", {cell['episodes']} episodes" if cell["scenario"].startswith("evaluation") else ""
+    return f"{cell['model']}, {cell['masking']}, {cell['backbone']}, {cell['side']} px{batch}{count}"
 
 
 def report(records: Sequence[Record], name: str) -> str:

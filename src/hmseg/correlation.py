@@ -16,6 +16,9 @@ EPS = 1e-5
 PIECE = 2_500_000
 """Similarities that a CPU makes at once: 10 MB, which its cache holds until they have been used."""
 
+LEAST_ROWS = 250
+"""Query positions that a piece has at least: for each the product puts the whole support in order anew."""
+
 _FUSED = bool(torch._C._has_mkldnn) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 """Whether PyTorch has oneDNN's product with the clamping in it, a fifth faster than its usual product."""
 
@@ -50,7 +53,7 @@ def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Ite
     Yields:
         Which query positions, and their similarities (positions, L, P').
     """
-    rows = max(1, PIECE // (len(support) * len(support[0])))
+    rows = max(LEAST_ROWS, PIECE // (len(support) * len(support[0])))
     for start in range(0, len(query[0]), rows):
         part = slice(start, min(len(query[0]), start + rows))
         pairs = zip(query, support, strict=True)

@@ -122,6 +122,7 @@ def test_first_layer_in_pieces_of_a_few_positions(monkeypatch: pytest.MonkeyPatc
     with torch.no_grad():
         whole = correlate_and_convolve(layer, maps, maps)
         monkeypatch.setattr(correlation, "PIECE", 100)  # two positions of 35
+        monkeypatch.setattr(correlation, "LEAST_ROWS", 1)
         torch.testing.assert_close(correlate_and_convolve(layer, maps, maps), whole)
         torch.testing.assert_close(layer(hypercorrelation(maps, maps)), whole)
 

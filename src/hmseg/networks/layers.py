@@ -124,10 +124,10 @@ class CentrePivotConv4d(nn.Module):
         hs, ws = rows.shape[3:5]
         over_query = self.over_query(rows, self.conv1.bias + self.conv2.bias)  # type: ignore[operator]
         sums = over_query.flatten(0, 2).flatten(1)  # a copy: (N * hq * wq, hs * ws * C')
-        taps = F.pad(self.conv2.weight.flatten(2), (0, 1))  # the last one is 0: beyond the kernel
-        index = tap_index(hs, ws, self.conv2.kernel_size[0])
-        matrix = taps[:, :, index].permute(2, 1, 3, 0)  # (from, C, to, C')
-        matrix = matrix.flatten(2).flatten(0, 1)
+        taps = tap_choice(hs, ws, self.conv2.kernel_size[0]).to(rows.dtype)
+        # A product, for its gradient is one too; that of an index would add up element by element.
+        matrix = (self.conv2.weight.flatten(2) @ taps).view(*self.conv2.weight.shape[:2], hs * ws, hs * ws)
+        matrix = matrix.permute(2, 1, 3, 0).flatten(2).flatten(0, 1)  # from (position, C) to (position, C')
         flat = rows.flatten(0, 2).flatten(1)
         result = torch.addmm(sums, flat, matrix) if torch.is_grad_enabled() else sums.addmm_(flat, matrix)
         return result.view(over_query.shape)
@@ -174,23 +174,29 @@ def added(fresh: Tensor, other: Tensor) -> Tensor:
 
 
 @lru_cache
-def tap_index(height: int, width: int, kernel: int) -> Tensor:
-    """For each position of a plane and each position of the result, the kernel's tap between them.
+def tap_choice(height: int, width: int, kernel: int) -> Tensor:
+    """Which of a kernel's taps lies between each position of a plane and each position of the result.
 
     Returns:
-        (h * w, h * w), rows the positions that come in; ``kernel ** 2`` where the kernel doesn't reach.
+        (kernel ** 2, (h * w) ** 2), positions that come in first: 1 for the tap that does, else 0.
 
     Example:
-        >>> tap_index(1, 3, 3)  # of the middle row of a 3 x 3 kernel: 3, 4, 5
-        tensor([[4, 3, 9],
-                [5, 4, 3],
-                [9, 5, 4]])
+        >>> tap_choice(1, 2, 3).view(3, 3, 2, 2)[1]  # the middle row of a 3 x 3 kernel
+        tensor([[[0., 1.],
+                 [0., 0.]],
+        <BLANKLINE>
+                [[1., 0.],
+                 [0., 1.]],
+        <BLANKLINE>
+                [[0., 0.],
+                 [1., 0.]]])
     """
     places = torch.arange(height * width)
     y, x = places // width, places % width
     down, right = (each[:, None] - each[None] + kernel // 2 for each in (y, x))
     reached = (down >= 0) & (down < kernel) & (right >= 0) & (right < kernel)
-    return torch.where(reached, down * kernel + right, kernel**2)
+    tap = torch.where(reached, down * kernel + right, -1).flatten()
+    return (torch.arange(kernel**2)[:, None] == tap).float()
 
 
 class Upsample2x(nn.Module):
