@@ -18,7 +18,8 @@ from pytorch_lightning.strategies import DDPStrategy
 from hmseg.backbones import Backbone
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.manifest import read_manifest
-from hmseg.feature_store import FeatureStore, store_folder
+from hmseg.feature_store import FeatureStore
+from hmseg.files import chosen_folder
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
 from hmseg.run_checkpoints import fingerprint
@@ -37,13 +38,18 @@ def build_network(cfg: DictConfig) -> FewShotNetwork:
     head = build_head(cfg, backbone)
     store = build_store(cfg, backbone, head)
     return FewShotNetwork(
-        backbone, instantiate(cfg.masking), head, store=store, join_shots=cfg.aggregation == "concat"
+        backbone,
+        instantiate(cfg.masking),
+        head,
+        store=store,
+        join_shots=cfg.aggregation == "concat",
+        recompute=cfg.get("recompute"),  # of a training only
     ).eval()
 
 
 def build_store(cfg: DictConfig, backbone: Backbone, head: Head) -> FeatureStore | None:
     """Where the maps of ``cfg.backbone`` are kept, as ``cfg.features`` says; None for nowhere."""
-    folder = store_folder(cfg.features.folder)
+    folder = chosen_folder(cfg.features.folder, "features")
     if folder is None:
         return None
     # Two backbones may have the same weights and yet other maps (strides, blocks), so their options count.

@@ -44,6 +44,7 @@ _AT_LEAST = {
     "trainer.check_val_every_n_epoch": 1,
     "dataset.image_size": MIN_IMAGE_SIZE,
     "dataset.folds": 0,
+    "recompute": 1,
     "optimizer.weight_decay": 0,
 }
 _LARGEST_SEED = 2**32 - 1  # NumPy's

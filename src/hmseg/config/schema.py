@@ -174,6 +174,7 @@ class TrainConfig(BaseConfig):
     resume: str | None = _key(None, "run folder or checkpoint to continue, in place")
     test: bool = _key(True, "test the best and the last checkpoint at the end")
     baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
+    recompute: int | None = _key(None, "supports whose activations are held at once; null: of all")
     void_in_loss: str = _key("background", "void pixels in training: background, as published, or ignore")
     optimizer: Any = MISSING
     logger: Any = field(default_factory=dict)

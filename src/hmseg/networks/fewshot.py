@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hmseg.backbones import Backbone, FeatureInfo
 from hmseg.errors import ConfigError
@@ -86,6 +87,9 @@ class FewShotNetwork(nn.Module):
         join_shots: give the head the K supports of an image as one support K times as wide, so that one
             squeeze sees them all; published: each on its own. Kernels reach across the seams. For one shot it
             changes nothing.
+        recompute: with gradients, let so many supports through the head at a time, and make each group's
+            activations again in the backward pass: memory of one group instead of the batch, for one more
+            pass of the head. None: keep them all.
 
     Raises:
         ValueError: the backbone lacks a level that the head takes.
@@ -100,6 +104,7 @@ class FewShotNetwork(nn.Module):
         pass_pixels: int = PASS_PIXELS,
         store: FeatureStore | None = None,
         join_shots: bool = False,
+        recompute: int | None = None,
     ) -> None:
         super().__init__()
         offered = {info.level for info in backbone.feature_info}
@@ -119,6 +124,7 @@ class FewShotNetwork(nn.Module):
         self.pass_pixels = pass_pixels
         self.store = store
         self.join_shots = join_shots
+        self.recompute = recompute
 
     def forward(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
         """Logits of the query, one set per support; one for all supports with ``join_shots``.
@@ -152,7 +158,7 @@ class FewShotNetwork(nn.Module):
             encoded = of_query
             if self.join_shots:
                 support_maps, shown = join_levels(support_maps, shots), join(shown, shots)
-            parts.append(self.head(query_maps, support_maps, shown))
+            parts.append(self._logits(query_maps, support_maps, shown))
             del support_maps  # before the next ones are made
         logits = resize(torch.cat(parts), (query.shape[-2], query.shape[-1]))
         if self.join_shots:
@@ -160,11 +166,17 @@ class FewShotNetwork(nn.Module):
         return logits.reshape(batch, shots, *logits.shape[1:])
 
     def _supports_at_once(self, masks: Tensor) -> int:
-        """All of them where gradients are wanted, else as many as `HEAD_PIXELS` allows."""
+        """With gradients all or ``recompute`` of them, else as many as `HEAD_PIXELS` allows."""
         if torch.is_grad_enabled():
-            return len(masks)
+            return len(masks) if self.recompute is None else self.recompute
         most = HEAD_PIXELS.get(masks.device.type, HEAD_PIXELS["gpu"])
         return max(1, most // masks[0].numel())
+
+    def _logits(self, query: Levels, support: Levels, masks: Tensor) -> Tensor:
+        """The head's."""
+        if self.recompute is None or not torch.is_grad_enabled():
+            return self.head(query, support, masks)  # type: ignore[no-any-return]
+        return checkpoint(self.head, query, support, masks, use_reentrant=False)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def predict(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
