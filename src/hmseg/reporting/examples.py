@@ -20,6 +20,7 @@ from hmseg.data.protocols import digest
 from hmseg.data.source import class_names_of
 from hmseg.data.transforms import normalise
 from hmseg.errors import DataError
+from hmseg.files import sha256
 from hmseg.networks import FewShotNetwork
 from hmseg.reporting.choosing import Chosen, chosen_episodes, shared_measurements
 from hmseg.reporting.drawing import COLOURS, MORE
@@ -28,7 +29,6 @@ from hmseg.reporting.page import Example, Picture
 from hmseg.reporting.pictures import data_uri, with_mask
 from hmseg.reporting.setting import differing
 from hmseg.reporting.words import circumstances, fold_name, join, subject
-from hmseg.results import sha256
 from hmseg.run_checkpoints import read_checkpoint
 
 _TRUTH = "#e6c229"
