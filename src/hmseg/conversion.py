@@ -18,10 +18,10 @@ from hmseg.assembly import build_network, plain_config
 from hmseg.checkpoints import advice, load_published, published_misfits
 from hmseg.config.exported import check_target
 from hmseg.errors import CheckpointError
+from hmseg.files import sha256
 from hmseg.known_weights import Comparison, compare_backbone, known_classifier
 from hmseg.networks import FewShotNetwork
 from hmseg.published import Published, published_content, read_published, save
-from hmseg.results import sha256
 from hmseg.run_checkpoints import fingerprint, pack, plain, read_checkpoint, unpack
 from hmseg.state_dicts import Misfit
 

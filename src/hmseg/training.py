@@ -20,10 +20,11 @@ from hmseg.assembly import (
     plain_config,
 )
 from hmseg.callbacks import RunHistory
+from hmseg.config.runs import RUN_FILE
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
 from hmseg.errors import ConfigError
-from hmseg.evaluation_record import RUN_FILE, make_record
+from hmseg.evaluation_record import make_record
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint

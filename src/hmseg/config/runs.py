@@ -11,6 +11,8 @@ import yaml
 from hmseg.config.composer import Composer
 from hmseg.errors import CheckpointError, ConfigError
 
+RUN_FILE = "run.json"
+"""What a training leaves in its folder when it has come to its end."""
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
 
 
