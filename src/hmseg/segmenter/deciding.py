@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -66,14 +64,14 @@ def decide(logits: Tensor, size: tuple[int, int], aggregation: str = "vote") -> 
     return votes / votes.max().clamp(min=1) >= 0.5, score
 
 
-def label(foreground: Sequence[NDArray[np.bool_]], scores: NDArray[np.float32]) -> NDArray[np.int32]:
+def label(foreground: NDArray[np.bool_], scores: NDArray[np.float32]) -> NDArray[np.int32]:
     """One label per pixel from the decisions of C classes.
 
     A pixel that no class claims is background, 0. One that several claim goes to the class of the highest
     score, of equal ones to the first.
 
     Args:
-        foreground: C of (H, W) bool.
+        foreground: (C, H, W) bool.
         scores: (C, H, W).
 
     Returns:

@@ -71,9 +71,7 @@ def load(
     checkpoint = read_checkpoint(file)
     config = entry(checkpoint).get("config")
     if not isinstance(config, dict):
-        raise CheckpointError(
-            f"'{file}' holds no configuration: give a checkpoint of hmseg.train or .convert"
-        )
+        raise CheckpointError(f"'{file}' holds no configuration: give one of hmseg.train or hmseg.convert")
     chosen = aggregation or config.get("aggregation") or "vote"
     find_aggregation(chosen)
     try:

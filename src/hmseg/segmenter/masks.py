@@ -42,7 +42,7 @@ def to_mask(mask: MaskLike, size: tuple[int, int], what: str = "mask") -> Mask:
         [[0, 1, 1, 0], [0, 0, 0, 0]]
     """
     if isinstance(mask, str | PathLike):
-        what = f"{what} {Path(mask)}"
+        what = f"mask {Path(mask)}"
         found = _read(Path(mask).expanduser())
     elif isinstance(mask, Image.Image):
         found = _from_pil(mask, what)
@@ -99,19 +99,22 @@ def _from_pil(image: Image.Image, what: str) -> Mask:
 
 
 def _from_array(array: NDArray[np.generic], what: str) -> Mask:
-    if array.ndim == 3 and array.shape[2] == 3:
-        array = array.any(axis=2)
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
-        array = array[0] if array.shape[0] == 1 else array[..., 0]
-    if array.ndim != 2:
-        raise DataError(f"{what}: an array of shape {array.shape} came, (height, width) was expected")
-    if array.dtype.kind in "biu":
-        return np.asarray(array != 0)
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "biuf":
         raise DataError(f"{what}: numbers were expected, got {array.dtype}")
-    if not np.isfinite(array).all():
-        raise DataError(f"{what} holds NaN or infinity: numbers in [0, 1] were expected")
+    object_ = _above_half(array, what) if array.dtype.kind == "f" else np.asarray(array != 0)
+    if object_.ndim == 3 and object_.shape[2] == 3:  # colours
+        object_ = np.asarray(object_.any(axis=2))
+    if object_.ndim == 3 and 1 in (object_.shape[0], object_.shape[2]):
+        object_ = object_[0] if object_.shape[0] == 1 else object_[..., 0]
+    if object_.ndim != 2:
+        raise DataError(f"{what}: an array of shape {array.shape} came, (height, width) was expected")
+    return object_
+
+
+def _above_half(array: NDArray[np.generic], what: str) -> Mask:
     numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise DataError(f"{what} holds NaN or infinity: numbers in [0, 1] were expected")
     if numbers.size and (numbers.min() < 0 or numbers.max() > 1):
         raise DataError(
             f"{what} holds numbers from {numbers.min():g} to {numbers.max():g}: floating-point masks lie in "

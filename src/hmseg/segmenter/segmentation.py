@@ -48,7 +48,7 @@ class Segmentation:
 
     def score_of(self, name: str) -> NDArray[np.float32]:
         """(H, W): the scores of a class; DataError where there is no such class."""
-        return self.scores[self._place(name)]
+        return np.asarray(self.scores[self._place(name)])
 
     def label_image(self) -> Image.Image:
         """The labels as a palette image, the colours those of PASCAL VOC.

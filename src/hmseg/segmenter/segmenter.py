@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from hmseg.data.transforms import find_resizer, normalise, resize_image, resize_mask
+from hmseg.data.transforms import find_resizer
 from hmseg.errors import ConfigError, DataError, unknown
 from hmseg.masking import Masking, build_masking
 from hmseg.networks import FewShotNetwork
-from hmseg.networks.fewshot import Levels
-from hmseg.networks.kept import KeptSupport, keep_support, segment
 from hmseg.networks.shots import JOINED, find_aggregation
 from hmseg.segmenter.deciding import decide, label
-from hmseg.segmenter.device import computing, find_device, find_precision
+from hmseg.segmenter.device import find_device, find_precision
+from hmseg.segmenter.encoder import Encoder, Support
 from hmseg.segmenter.images import ImageLike, Pixels, to_pixels
 from hmseg.segmenter.loading import load
-from hmseg.segmenter.masks import Mask, MaskLike, to_mask
+from hmseg.segmenter.masks import MaskLike, to_mask
 from hmseg.segmenter.segmentation import Segmentation
 
 LEAST_SIDE = 64
 """Two cells of the deepest map (stride 32) a side: fewer leave nothing to correlate."""
-
-
-@dataclass(frozen=True, eq=False)
-class Support:
-    """One annotated image that a segmenter keeps.
-
-    Attributes:
-        image: (side, side, 3) uint8, as the network sees it.
-        mask: (side, side) bool.
-        size: height and width of the image as it came.
-        kept: its masked features.
-    """
-
-    image: Pixels
-    mask: Mask
-    size: tuple[int, int]
-    kept: KeptSupport
 
 
 class Segmenter:
@@ -96,10 +79,10 @@ class Segmenter:
                 f"{network.join_shots}: {JOINED} needs join_shots=True, the others False"
             )
         find_resizer(resize)
-        self.device = find_device(device)
-        self.precision = find_precision(precision, self.device)
-        self.network = network.to(self.device).eval()
-        self.side, self.resize, self.aggregation = side, resize, chosen
+        place = find_device(device)
+        bits = find_precision(precision, place)
+        self.encoder = Encoder(network.to(place).eval(), side, resize, place, bits)
+        self.aggregation = chosen
         self._supports: dict[str, list[Support]] = {}
 
     @classmethod
@@ -142,17 +125,37 @@ class Segmenter:
         )
 
     def with_masking(self, masking: str | Masking) -> Segmenter:
-        """Another segmenter with the same parts and supports, but another masking; this one stays as it is."""
+        """Another segmenter with the same parts and supports and another masking; this one stays as it is.
+
+        Raises:
+            ConfigError: no such masking.
+        """
         strategy = build_masking(masking) if isinstance(masking, str) else masking
         own = self.network
         network = FewShotNetwork(own.backbone, strategy, own.head, own.pass_pixels, own.store, own.join_shots)
-        other = Segmenter(
-            network, side=self.side, resize=self.resize, aggregation=self.aggregation, device=self.device
-        )
-        other.precision = self.precision
-        for name, supports in self._supports.items():
-            other._supports[name] = [other._kept(each.image, each.mask, each.size) for each in supports]
+        other = Segmenter.__new__(Segmenter)
+        other.encoder = replace(self.encoder, network=network.eval())
+        other.aggregation = self.aggregation
+        other._supports = {
+            name: [replace(each, kept=other.encoder.kept(each.image, each.mask)) for each in supports]
+            for name, supports in self._supports.items()
+        }
         return other
+
+    @property
+    def network(self) -> FewShotNetwork:
+        """The network, on its device."""
+        return self.encoder.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.encoder.device
+
+    @property
+    def side(self) -> int:
+        """Of the squares that the network sees, pixels."""
+        return self.encoder.side
 
     # Supports
 
@@ -264,46 +267,23 @@ class Segmenter:
             yield from self._segment(pixels)
 
     def _segment(self, images: Sequence[Pixels]) -> list[Segmentation]:
-        with computing(self.device, self.precision):
-            query = self.network.encode_query(self._squares(images))
-            by_class = [self._logits(query, supports) for supports in self._supports.values()]
-            return [self._result(image, [logits[n] for logits in by_class]) for n, image in enumerate(images)]
+        by_class = self.encoder.logits(images, list(self._supports.values()))
+        return [self._result(image, [logits[n] for logits in by_class]) for n, image in enumerate(images)]
 
-    def _logits(self, query: Levels, supports: Sequence[Support]) -> torch.Tensor:
-        return segment(self.network, query, [each.kept for each in supports], (self.side, self.side))
-
-    def _result(self, image: Pixels, logits: Sequence[torch.Tensor]) -> Segmentation:
+    def _result(self, image: Pixels, by_class: Sequence[Tensor]) -> Segmentation:
         height, width = image.shape[:2]
-        decided = [decide(each, (height, width), self.aggregation) for each in logits]
-        foreground: NDArray[np.bool_] = np.stack([claimed.cpu().numpy() for claimed, _ in decided])
-        scores: NDArray[np.float32] = np.stack([score.cpu().numpy() for _, score in decided])
-        return Segmentation(label(list(foreground), scores), scores, foreground, self.classes, image)
+        decided = [decide(logits, (height, width), self.aggregation) for logits in by_class]
+        foreground = np.stack([claimed.cpu().numpy() for claimed, _ in decided])
+        scores = np.stack([score.cpu().numpy() for _, score in decided])
+        return Segmentation(label(foreground, scores), scores, foreground, self.classes, image)
 
     # Parts
 
-    def _squares(self, images: Sequence[Pixels]) -> torch.Tensor:
-        square = (self.side, self.side)
-        stacked = torch.stack([resize_image(each, square, self.resize) for each in images])
-        return normalise(stacked.to(self.device))
-
     def _read(self, image: ImageLike, mask: MaskLike, which: str) -> Support:
         pixels = to_pixels(image, f"image{which}")
-        size = pixels.shape[:2]
-        drawn = to_mask(mask, size, f"mask{which}")
-        square = (self.side, self.side)
-        small = resize_mask(drawn, square).numpy()
-        if not small.any():
-            raise DataError(
-                f"mask{which}: its {int(drawn.sum())} pixels are lost when the image of {size[1]}x{size[0]} "
-                f"is resized to {self.side}x{self.side}: cut the image to the object, or give a larger side"
-            )
-        resized = resize_image(pixels, square, self.resize).permute(1, 2, 0).numpy()
-        return self._kept(resized, small, size)
-
-    def _kept(self, image: Pixels, mask: Mask, size: tuple[int, int]) -> Support:
-        with computing(self.device, self.precision):
-            shown = torch.from_numpy(mask).to(self.device)
-            return Support(image, mask, size, keep_support(self.network, self._squares([image])[0], shown))
+        what = f"mask {mask}" if isinstance(mask, str | PathLike) else f"mask{which}"
+        drawn = to_mask(mask, (pixels.shape[0], pixels.shape[1]), what)
+        return self.encoder.support(pixels, drawn, what)
 
     def _check_fitted(self) -> None:
         if not self._supports:
