@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +152,8 @@ def predicted(
         The summary's entry of each image whose files are written.
     """
     size = batch or (1 if segmenter.device.type == "cpu" else 8)
-    for group in batched(queries, size):
+    for first in range(0, len(queries), size):
+        group = queries[first : first + size]
         read = list(_read(group, failed))
         started = time.perf_counter()
         results = list(segmenter.predict_many([pixels for _, pixels in read], size))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as coco
+import numpy as np
+from numpy.typing import NDArray
 
 from hmseg.errors import DataError
 from hmseg.segmenter import Segmentation
@@ -31,13 +32,26 @@ def image_entry(segmentation: Segmentation) -> dict[str, Any]:
             {
                 "category_id": number,
                 "area": int(mask.sum()),
-                "bbox": [float(side) for side in coco.toBbox(runs[name])],
+                "bbox": box(mask),
                 "score": round(float(score[mask].mean()), 4) if mask.any() else None,
                 "best": round(float(score.max()), 4),
                 "segmentation": runs[name],
             }
         )
     return {"width": width, "height": height, "classes": found}
+
+
+def box(mask: NDArray[np.bool_]) -> list[int]:
+    """COCO's bounding box of (H, W), left, top, width and height; all 0 for an empty mask.
+
+    Example:
+        >>> box(np.array([[False, False, False], [False, True, True]]))
+        [1, 1, 2, 1]
+    """
+    if not mask.any():
+        return [0, 0, 0, 0]
+    (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0))
+    return [left, top, right - left + 1, bottom - top + 1]
 
 
 def summarise(
