@@ -13,10 +13,10 @@ from typing import Any
 from hmseg import environment
 from hmseg.errors import DataError, HmsegError
 from hmseg.predicting.layout import Pair, Query, find_queries, find_supports
-from hmseg.predicting.summary import Journal, image_entry, summarise
+from hmseg.predicting.summary import Journal, image_entry, summarise, write_summary
 from hmseg.predicting.targets import Targets
 from hmseg.preparation.bars import Bar
-from hmseg.results import sha256, write_json
+from hmseg.results import sha256
 from hmseg.segmenter import Segmentation, Segmenter
 from hmseg.segmenter.images import Pixels, to_pixels
 from hmseg.segmenter.loading import find_checkpoint
@@ -82,7 +82,7 @@ def run(request: Request) -> None:
         print(f"{len(done)} of {len(queries)} images are done; the same command with resume=true goes on")
         raise
     entries = [done[query.name] for query in queries if query.name in done]
-    write_json(targets.summary, summarise(info, segmenter.classes, entries, failed))
+    write_summary(targets.summary, summarise(info, segmenter.classes, entries, failed))
     report(segmenter.classes, entries, failed, targets.summary)
     if failed:
         raise HmsegError(f"{len(failed)} of {len(queries)} images could not be used, see the list above")

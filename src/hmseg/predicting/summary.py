@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmseg.errors import DataError
+from hmseg.files import writing
 from hmseg.segmenter import Segmentation
 
 FORMAT = 1
@@ -114,7 +115,9 @@ class Journal:
         """
         if not self.path.is_file():
             return {}
-        lines = [_parsed(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        lines = [
+            _parsed(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
         if not lines or lines[0].get("key") != self.key:
             raise DataError(
                 f"{self.path.parent} holds results of another checkpoint, supports or settings: give another "
@@ -124,23 +127,37 @@ class Journal:
 
     def start(self, done: Mapping[str, Mapping[str, Any]]) -> None:
         """Begins the file, with what is done already; DataError where it can't be written."""
-        lines = [{"key": self.key}, *done.values()]
-        self._write("w", "".join(f"{json.dumps(each)}\n" for each in lines))
+        try:
+            with writing(self.path) as file:
+                for each in ({"key": self.key}, *done.values()):
+                    file.write(f"{json.dumps(each)}\n")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """One more image is done and its files are written."""
-        self._write("a", f"{json.dumps(entry)}\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(entry)}\n")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def remove(self) -> None:
         """Deletes the file."""
         self.path.unlink(missing_ok=True)
 
-    def _write(self, mode: str, text: str) -> None:
-        try:
-            with self.path.open(mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise DataError(f"{self.path} can't be written ({error.strerror}): give another out") from error
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Writes the whole file or nothing; DataError where it can't be written."""
+    try:
+        with writing(path) as file:
+            json.dump(summary, file, indent=1)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path} can't be written ({error.strerror}): free some space, or give another out")
 
 
 def _parsed(line: str) -> dict[str, Any]:
