@@ -17,6 +17,7 @@ from omegaconf import MISSING
 from hmseg.config.schema_app import AppConfig
 from hmseg.config.schema_data import DATASETS, DatasetConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
+from hmseg.config.schema_predict import PredictConfig
 from hmseg.config.schema_report import ReportConfig
 from hmseg.config.schema_reproduce import ReproduceConfig
 
@@ -240,6 +241,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "convert_schema", ConvertConfig),
     (None, "episodes_schema", EpisodesConfig),
     (None, "prepare_schema", PrepareConfig),
+    (None, "predict_schema", PredictConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),
     (None, "app_schema", AppConfig),
