@@ -1,8 +1,8 @@
 """A real browser that is told what to do with a page: choose files, paint, click, type, look.
 
-``drive`` runs it in a process of its own (see `browser.in_browser`). Mouse and keys are Qt's events, as a user's
-are; files come through the browser's own file chooser or as a drop. Every address but the page's own server is
-refused and noted, and so is what the page writes to its console (violations of its Content-Security-Policy).
+``drive`` runs it in a process of its own (see `browser.in_browser`). Mouse and keys are Qt's events, as a
+user's are; files come through the browser's own file chooser or as a drop. Every address but the page's own
+server is refused and noted, and so is what the page writes to its console (violations of its policy).
 
 A step is ``{"do": NAME, …}``:
 
@@ -50,7 +50,9 @@ class Driven:
     console: list[str]
 
 
-def drive(url: str, steps: Sequence[Step], width: int = 1280, dark: bool = False) -> Driven:
+def drive(
+    url: str, steps: Sequence[Step], width: int = 1280, dark: bool = False, allowed: str = ""
+) -> Driven:
     """Load a page and do the steps one after the other.
 
     Args:
@@ -58,12 +60,13 @@ def drive(url: str, steps: Sequence[Step], width: int = 1280, dark: bool = False
         steps: see above.
         width: of the window in CSS pixels.
         dark: prefers-color-scheme.
+        allowed: another server that may be asked, for pages that are up to no good.
     """
-    found = in_browser(Path(__file__), (url, str(width)), dark, json.dumps(list(steps)))
+    found = in_browser(Path(__file__), (url, str(width), allowed), dark, json.dumps(list(steps)))
     return Driven(**found)
 
 
-def _main(url: str, width: int, steps: Sequence[Step]) -> None:
+def _main(url: str, width: int, allowed: str, steps: Sequence[Step]) -> None:
     from PySide6.QtCore import QEvent, QEventLoop, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
     from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage, QPainter
     from PySide6.QtTest import QTest
@@ -76,7 +79,7 @@ def _main(url: str, width: int, steps: Sequence[Step]) -> None:
     from PySide6.QtWebEngineWidgets import QWebEngineView
     from PySide6.QtWidgets import QApplication
 
-    application = QApplication([sys.argv[0]])
+    _application = QApplication([sys.argv[0]])  # has to be held
     values: list[Any] = []
     foreign: list[str] = []
     console: list[str] = []
@@ -85,7 +88,8 @@ def _main(url: str, width: int, steps: Sequence[Step]) -> None:
     class Guard(QWebEngineUrlRequestInterceptor):
         def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:  # noqa: N802 - Qt's name
             asked = info.requestUrl()
-            if asked.scheme() not in ("blob", "data") and asked.authority() != QUrl(url).authority():
+            own = {QUrl(each).authority() for each in (url, allowed)}
+            if asked.scheme() not in ("blob", "data") and asked.authority() not in own:
                 foreign.append(asked.toString())
                 info.block(True)
 
@@ -151,10 +155,8 @@ def _main(url: str, width: int, steps: Sequence[Step]) -> None:
         button, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
         QTest.mouseMove(mouse(), place(selector, points[0]))
         QTest.mousePress(mouse(), button, none, place(selector, points[0]))
-        box = json.dumps(selector)
-        left, top, wide, high = js(
-            f"(b => [b.left, b.top, b.width, b.height])(document.querySelector({box}).getBoundingClientRect())"
-        )
+        found = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        left, top, wide, high = js(f"(b => [b.left, b.top, b.width, b.height])({found})")
         for x, y in points[1:]:
             where = QPoint(round(left + x * wide), round(top + y * high))
             QTest.mouseMove(mouse(), where)
@@ -229,7 +231,7 @@ if __name__ == "__main__":
 
     code = 1
     try:
-        _main(sys.argv[1], int(sys.argv[2]), json.loads(sys.stdin.read()))
+        _main(sys.argv[1], int(sys.argv[2]), sys.argv[3], json.loads(sys.stdin.read()))
         code = 0
     except BaseException:
         traceback.print_exc()

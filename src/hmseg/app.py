@@ -32,7 +32,7 @@ def task(cfg: DictConfig) -> None:
         from hmseg.webpage.server import Server
         from hmseg.webpage.work import Work
 
-        segmenter = Segmenter.from_checkpoint(cfg.ckpt, device=cfg.device or "auto")
+        segmenter = Segmenter.from_checkpoint(cfg.ckpt, device=cfg.device, weights=cfg.backbone.weights)
         work = Work(segmenter, cfg.masking)
         limits = Limits(max_mb=cfg.max_mb, max_pixels=cfg.max_pixels)
         port = listener.getsockname()[1]
@@ -46,7 +46,7 @@ def task(cfg: DictConfig) -> None:
 PROGRAM = Program(
     config_name="app",
     task=task,
-    purpose="A page on this machine: mark an object in one picture, see it found in others, compare maskings.",
+    purpose="A page on this machine: mark an object in one picture, see it in others, compare maskings.",
     examples=(
         "",
         "ckpt=outputs/2026-01-31/12-00-00",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
+from hmseg.config.runs import find_checkpoint
 from hmseg.errors import ConfigError, unknown
 
 MASKINGS = ("none", "feature", "input", "hybrid")
-DEVICES = ("cpu", "cuda", "mps")
 LEAST_PIXELS = 64 * 64
 MOST_PIXELS = 89_478_485
 """Pillow's own limit, above which it warns of a decompression bomb."""
@@ -21,12 +19,12 @@ def check_app(cfg: DictConfig) -> None:
 
     Raises:
         ConfigError: one line: the key, what came, what was expected.
+        CheckpointError: no such checkpoint, or a truncated one.
     """
-    if cfg.ckpt is not None and not Path(cfg.ckpt).expanduser().exists():
-        raise ConfigError(f"ckpt={cfg.ckpt}: there is no such file or folder")
-    for key, options in (("masking", MASKINGS), ("device", DEVICES)):
-        if cfg[key] is not None and cfg[key].split(":")[0] not in options:
-            raise ConfigError(unknown(key, cfg[key], options))
+    if cfg.ckpt is not None:
+        find_checkpoint("ckpt", cfg.ckpt, ("best.ckpt", "last.ckpt"))
+    if cfg.masking is not None and cfg.masking not in MASKINGS:
+        raise ConfigError(unknown("masking", cfg.masking, MASKINGS))
     if not 0 <= cfg.port <= 65535:
         raise ConfigError(f"port: expected 1 to 65535, or 0 for any that is free; got {cfg.port}")
     if not 0 < cfg.max_mb <= MOST_MB:

@@ -11,6 +11,13 @@ def _key(default: Any, text: str) -> Any:
 
 
 @dataclass
+class AppBackboneConfig:
+    """Where the backbone's weights are, if the checkpoint neither holds them nor says where they are now."""
+
+    weights: str | None = None
+
+
+@dataclass
 class AppConfig:
     """Root of ``app.yaml``."""
 
@@ -21,4 +28,5 @@ class AppConfig:
     port: int = _key(7860, "of 127.0.0.1; 0: any that is free")
     max_mb: float = _key(20.0, "most 10^6 bytes of an image file")
     max_pixels: int = _key(25_000_000, "most pixels of an image, decoded")
-    device: str | None = _key(None, "cpu, cuda or mps; null: the fastest that there is")
+    device: str = _key("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, …")
+    backbone: AppBackboneConfig = field(default_factory=AppBackboneConfig)

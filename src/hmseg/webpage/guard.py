@@ -2,8 +2,8 @@
 
 The server listens on 127.0.0.1 alone, but every site in the user's browser can reach that. Two tricks are
 closed here. *DNS rebinding*: a site's name is made to point to 127.0.0.1, so that its scripts count as the
-server's own; the ``Host`` header then names that site. *Cross-site requests*: a site sends a form to the server;
-``Origin`` (and ``Sec-Fetch-Site``) then name it.
+server's own; the ``Host`` header then names that site. *Cross-site requests*: a site sends a form to the
+server; ``Origin`` (and ``Sec-Fetch-Site``) then name it.
 """
 
 from __future__ import annotations

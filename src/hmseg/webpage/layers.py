@@ -169,4 +169,3 @@ def _edges(labels: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
 def _palette() -> NDArray[np.uint8]:
     """(256, 3): black, then the classes' colours."""
     return np.array([(0, 0, 0), *(colour_of(index) for index in range(255))], np.uint8)
-

@@ -27,7 +27,7 @@ _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
-class Refusal(HmsegError):
+class RefusedError(HmsegError):
     """A request that the page can't serve; the message is shown on the page.
 
     Attributes:
@@ -65,9 +65,9 @@ class Limits:
         return int(self.max_mb * 1e6)
 
 
-def too_many_bytes(limits: Limits) -> Refusal:
+def too_many_bytes(limits: Limits) -> RefusedError:
     """The refusal of a file that is too large."""
-    return Refusal(
+    return RefusedError(
         f"this file has more than {limits.max_mb:g} MB, which is the most that is taken: save it smaller, or "
         "start the page with a larger max_mb=…",
         413,
@@ -85,7 +85,7 @@ def decode_image(content: bytes, limits: Limits) -> NDArray[np.uint8]:
         (H, W, 3) RGB.
 
     Raises:
-        Refusal: too large, of another format, animated, too deep or damaged.
+        RefusedError: too large, of another format, animated, too deep or damaged.
 
     Example:
         >>> file = BytesIO()
@@ -95,7 +95,7 @@ def decode_image(content: bytes, limits: Limits) -> NDArray[np.uint8]:
     """
     with _opened(content, limits) as image:
         if image.mode.startswith(("I", "F")):  # Pillow would clip these to white
-            raise Refusal("this image has 16 or 32 bits per pixel: save it with 8 bits", 415)
+            raise RefusedError("this image has 16 or 32 bits per pixel: save it with 8 bits", 415)
         image.load()
         upright = ImageOps.exif_transpose(image)
         return np.array(upright.convert("RGB"), dtype=np.uint8)
@@ -113,22 +113,24 @@ def decode_mask(content: bytes, size: tuple[int, int], limits: Limits) -> NDArra
         (height, width), by the nearest pixel.
 
     Raises:
-        Refusal: not such a file, of another shape, or nothing is marked.
+        RefusedError: not such a file, of another shape, or nothing is marked.
     """
     with _opened(content, limits, least=1) as image:
         if "A" not in image.getbands():
-            raise Refusal("the mask has no transparency: marked pixels are to be opaque, others transparent")
+            raise RefusedError(
+                "the mask has no transparency: marked pixels are to be opaque, others transparent"
+            )
         height, width = size
         wanted = image.width * height / width
         if abs(wanted - image.height) > 1 + 0.01 * wanted:
-            raise Refusal(
+            raise RefusedError(
                 f"the mask is {image.width} x {image.height} pixels, which is not the shape of the image "
                 f"({width} x {height}): choose the mask that belongs to this image"
             )
         alpha = image.getchannel("A").resize((width, height), Image.Resampling.NEAREST)
         mask: NDArray[np.bool_] = np.asarray(alpha) > 127
     if not mask.any():
-        raise Refusal("nothing is marked: paint over the object, or upload its mask")
+        raise RefusedError("nothing is marked: paint over the object, or upload its mask")
     return mask
 
 
@@ -141,25 +143,29 @@ def _opened(content: bytes, limits: Limits, least: int = LEAST_SIDE) -> Iterator
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             _check_size(image, limits, least)
             yield image
-    except Refusal:
+    except RefusedError:
         raise
     except _BOMB:
-        raise Refusal(_too_many_pixels(limits), 413) from None
+        raise RefusedError(_too_many_pixels(limits), 413) from None
     except UnidentifiedImageError:
-        raise Refusal("this file is no image that can be read here: give a PNG, JPEG or WebP", 415) from None
+        raise RefusedError(
+            "this file is no image that can be read here: give a PNG, JPEG or WebP", 415
+        ) from None
     except _DAMAGED as error:
         reason = " ".join(str(error).split())[:120]
-        raise Refusal(f"this image is damaged ({reason}): save it anew", 415) from None
+        raise RefusedError(f"this image is damaged ({reason}): save it anew", 415) from None
 
 
 def _check_size(image: Image.Image, limits: Limits, least: int) -> None:
     if image.width * image.height > limits.max_pixels:
-        raise Refusal(_too_many_pixels(limits, f"{image.width} x {image.height}"), 413)
+        raise RefusedError(_too_many_pixels(limits, f"{image.width} x {image.height}"), 413)
     if min(image.size) < least:
-        raise Refusal(f"this image is {image.width} x {image.height} pixels: at least {least} a side, please")
+        raise RefusedError(
+            f"this image is {image.width} x {image.height} pixels: at least {least} a side, please"
+        )
     # An MPO is what some cameras write into their .jpg: the photo first, other views of it after.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise Refusal("this file is an animation: save the frame that you mean", 415)
+        raise RefusedError("this file is an animation: save the frame that you mean", 415)
 
 
 def _too_many_pixels(limits: Limits, came: str = "far too many") -> str:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hmseg.errors import HmsegError
-from hmseg.webpage.limits import Limits, Refusal, decode_image, decode_mask, too_many_bytes
+from hmseg.webpage.limits import Limits, RefusedError, decode_image, decode_mask, too_many_bytes
 from hmseg.webpage.state import Session, Sessions, Support
 from hmseg.webpage.work import Work
 
@@ -31,7 +31,7 @@ MOST_NAME = 40
 TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
          ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}  # fmt: skip
 DRAINED = 4
-"""Uploads up to so many times the limit are read to their end, so that the browser hears why they are refused."""
+"""Uploads of up to so many times the limit are read to the end, so that the browser hears why not."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -75,7 +75,7 @@ class Server:
         """One of the page's own files."""
         name = request.path_params.get("name", "index.html")
         if name not in self.page:
-            raise Refusal("there is no such file", 404)
+            raise RefusedError("there is no such file", 404)
         content, kind = self.page[name]
         return Response(content, media_type=kind)
 
@@ -181,7 +181,7 @@ def answered(handler: Handler) -> Handler:
     async def guarded(request: Request) -> Response:
         try:
             return await handler(request)
-        except Refusal as refusal:
+        except RefusedError as refusal:
             return JSONResponse({"error": str(refusal)}, refusal.status)
         except HmsegError as error:  # the library's own: what came doesn't fit
             return JSONResponse({"error": str(error)}, 422)
@@ -198,7 +198,7 @@ async def body(request: Request, limits: Limits | None, most: int = 0) -> bytes:
         most: bytes, where it isn't an upload.
 
     Raises:
-        Refusal: it is larger; what comes after is not kept.
+        RefusedError: it is larger; what comes after is not kept.
     """
     most = most if limits is None else limits.max_bytes
     length = request.headers.get("content-length", "0")
@@ -214,7 +214,7 @@ async def body(request: Request, limits: Limits | None, most: int = 0) -> bytes:
             if size > DRAINED * most:
                 break
     if max(size, declared) > most:
-        raise Refusal("this request is too long", 413) if limits is None else too_many_bytes(limits)
+        raise RefusedError("this request is too long", 413) if limits is None else too_many_bytes(limits)
     return b"".join(parts)
 
 
@@ -222,14 +222,14 @@ def json_object(content: bytes) -> dict[str, Any]:
     """The body's JSON object.
 
     Raises:
-        Refusal: it is none.
+        RefusedError: it is none.
     """
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Refusal("expected a JSON object")
+        raise RefusedError("expected a JSON object")
     return found
 
 

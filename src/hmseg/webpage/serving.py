@@ -1,4 +1,4 @@
-"""One socket on the loopback interface, and the HTTP server on it. Without PyTorch, so that it answers at once."""
+"""One socket on the loopback interface, and the HTTP server on it; without PyTorch, to answer at once."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmseg.webpage.limits import Limits, Refusal
+from hmseg.webpage.limits import Limits, RefusedError
 
 KEY_BYTES = 16
 """Of randomness in each key: not to be guessed."""
@@ -61,20 +61,20 @@ class Session:
         """An image (H, W, 3).
 
         Raises:
-            Refusal: there is none of this key.
+            RefusedError: there is none of this key.
         """
         if not isinstance(key, str) or key not in self.images:
-            raise Refusal("this image is not held any more: drop it again", 404)
+            raise RefusedError("this image is not held any more: drop it again", 404)
         return self.images[key]
 
     def support(self, key: object) -> Support:
         """A support.
 
         Raises:
-            Refusal: there is none of this key.
+            RefusedError: there is none of this key.
         """
         if not isinstance(key, str) or key not in self.supports:
-            raise Refusal("this support image is not held any more: add it again", 404)
+            raise RefusedError("this support image is not held any more: add it again", 404)
         return self.supports[key]
 
     def add_support(self, support: Support) -> str:
@@ -118,7 +118,7 @@ class Sessions:
         {}
         >>> sessions.get(first)
         Traceback (most recent call last):
-        hmseg.webpage.limits.Refusal: the server has forgotten this page ...
+        hmseg.webpage.limits.RefusedError: the server has forgotten this page ...
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -139,11 +139,11 @@ class Sessions:
         """The session of this key.
 
         Raises:
-            Refusal: there is none (any more).
+            RefusedError: there is none (any more).
         """
         with self.lock:
             if key not in self._sessions:
-                raise Refusal(
+                raise RefusedError(
                     "the server has forgotten this page (it was started anew, or other pages needed the "
                     "room): reload the page",
                     410,
@@ -160,15 +160,15 @@ class Sessions:
         """Hold an image (H, W, 3); its key. Pages unused for longest are forgotten where they take the room.
 
         Raises:
-            Refusal: this page alone holds as much as may be held.
+            RefusedError: this page alone holds as much as may be held.
         """
         limits, pixels = self.limits, image.shape[0] * image.shape[1]
         room = limits.max_held_pixels * limits.max_pixels
         with self.lock:
             if len(session.images) >= limits.max_images or session.pixels + pixels > room:
-                raise Refusal(
-                    f"this page holds {len(session.images)} images of {session.pixels / 1e6:.3g} million pixels; "
-                    f"{limits.max_images} of {room / 1e6:.3g} million are the most: remove one",
+                raise RefusedError(
+                    f"this page holds {len(session.images)} images of {session.pixels / 1e6:.3g} million "
+                    f"pixels; {limits.max_images} of {room / 1e6:.3g} million are the most: remove one",
                     413,
                 )
             while sum(each.pixels for each in self._sessions.values()) + pixels > room:
@@ -192,13 +192,13 @@ class Sessions:
         """A result's PNG.
 
         Raises:
-            Refusal: there is none of this key.
+            RefusedError: there is none of this key.
         """
         for session in list(self._sessions.values()):
             picture = session.results.get(key)
             if picture is not None:
                 return picture()
-        raise Refusal("there is no such result (any more)", 404)
+        raise RefusedError("there is no such result (any more)", 404)
 
 
 def new_key() -> str:

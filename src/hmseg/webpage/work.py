@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmseg.data.transforms import normalise, resize_image
 from hmseg.errors import unknown
 from hmseg.masking import MASKINGS, Masking
 from hmseg.networks.fewshot import Levels
 from hmseg.segmenter import Segmenter
 from hmseg.segmenter import Support as Shown
+from hmseg.segmenter.device import computing
 from hmseg.visualise import four_maskings, masking_maps, point_maps
 from hmseg.webpage import layers
-from hmseg.webpage.limits import Refusal
+from hmseg.webpage.limits import RefusedError
 from hmseg.webpage.state import Session, Sessions
 
 Wanted = Mapping[str, Any]
@@ -54,7 +54,7 @@ class Work:
         network = self.segmenter.network
         return {
             "model": type(network.head).__name__.removesuffix("Head"),
-            "backbone": type(network.backbone).__name__,
+            "backbone": type(network.backbone).__name__.removesuffix("Backbone"),
             "side": self.segmenter.side,
             "device": str(self.segmenter.device),
             "maskings": list(self.maskings),
@@ -72,17 +72,15 @@ class Work:
             ``agreement``, the IoU of what is marked with the reference's, None for the reference itself.
 
         Raises:
-            Refusal: no such query or masking, or no supports yet.
+            RefusedError: no such query or masking, or no supports yet.
         """
         name, query = self._masking(wanted), str(wanted.get("query"))
-        image = session.image(query)
         found, file = self._prediction(sessions, session, query, name)
         if name == self.reference:
             return {**found, "change": None, "agreement": None}
         labels = layers.labels_of(file)
         other = layers.labels_of(self._prediction(sessions, session, query, self.reference)[1])
         change = sessions.keep(session, layers.change_layer(labels, other))
-        assert labels.shape == image.shape[:2]
         return {**found, "change": change, "agreement": agreement(labels, other)}
 
     def fill(self, sessions: Sessions, session: Session, wanted: Wanted) -> dict[str, Any]:
@@ -161,7 +159,7 @@ class Work:
     def _fitted(self, session: Session, masking: str) -> Segmenter:
         """The session's segmenter of a masking, its supports encoded."""
         if not session.supports:
-            raise Refusal("there is no support yet: mark the object in an image first", 409)
+            raise RefusedError("there is no support yet: mark the object in an image first", 409)
         place = ("segmenter", masking)
         if place not in session.kept:
             made = self.segmenter.with_masking(self.maskings[masking])
@@ -186,23 +184,22 @@ class Work:
         if place not in session.kept:
             for old in [what for what in session.kept if what[0] == "levels"]:
                 del session.kept[old]
-            segmenter = self.segmenter
-            side = (segmenter.side, segmenter.side)
-            pixels = resize_image(session.image(query), side, segmenter.resize).to(segmenter.device)
-            session.kept[place] = segmenter.network.encode_query(normalise(pixels)[None])
+            encoder = self.segmenter.encoder
+            with computing(encoder.device, encoder.precision):
+                session.kept[place] = encoder.network.encode_query(encoder.squares([session.image(query)]))
         levels: Levels = session.kept[place]
         return levels
 
     def _masking(self, wanted: Wanted) -> str:
         name = str(wanted.get("masking"))
         if name not in self.maskings:
-            raise Refusal(unknown("masking", name, self.maskings))
+            raise RefusedError(unknown("masking", name, self.maskings))
         return name
 
     def _level(self, wanted: Wanted) -> int:
         level = wanted.get("level")
         if level not in self.levels:
-            raise Refusal(unknown("level", level, self.levels))
+            raise RefusedError(unknown("level", level, self.levels))
         return int(level)
 
 
@@ -220,5 +217,5 @@ def agreement(labels: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def _share(wanted: Wanted, key: str) -> float:
     value = wanted.get(key)
     if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise Refusal(f"{key}: expected a number from 0 to 1, got {str(value)[:40]}")
+        raise RefusedError(f"{key}: expected a number from 0 to 1, got {str(value)[:40]}")
     return float(value)

@@ -2,14 +2,14 @@
 
 import { ask, begin, remove, send, sendImage } from "./api.js";
 import { $, allIsWell, complain, make, onFiles, percent, stack } from "./dom.js";
-import { Editor } from "./editor.js";
+import { Editor, LONGEST } from "./editor.js";
 import { Inside } from "./inside.js";
 import { Results } from "./results.js";
 
 const state = {
   about: null,
   supports: new Map(), // by the server's key: {image, name, share, photo, mask, layer}
-  queries: new Map(), // likewise: {name, photo, cells}
+  queries: new Map(), // likewise: {name, photo, cells, figures}
 };
 let editor = null;
 let results = null;
@@ -24,17 +24,25 @@ const colourOf = (name) => {
 const classes = () => [...new Set([...state.supports.values()].map((support) => support.name))];
 const nameNow = () => $("#class-name").value.trim().replace(/\s+/g, " ") || "object";
 
-// An image that the browser shows by itself; the server never sends it back.
+// An image that the browser shows by itself, large ones made smaller; the server never sends it back.
 async function photoOf(file) {
-  const url = URL.createObjectURL(file);
-  const image = make("img", { src: url });
+  let bitmap;
   try {
-    await image.decode();
+    bitmap = await createImageBitmap(file);
   } catch {
-    URL.revokeObjectURL(url);
-    throw new Error(`${file.name}: this file is no image that can be read here: give a PNG, JPEG or WebP`);
+    throw new Error(`${file.name}: this file is no image that the browser can show: give a PNG, JPEG or WebP`);
   }
-  return { url, width: image.naturalWidth, height: image.naturalHeight };
+  const { width, height } = bitmap;
+  const shown = Math.max(width, height) > LONGEST ? await smaller(bitmap) : file;
+  bitmap.close();
+  return { url: URL.createObjectURL(shown), width, height };
+}
+
+function smaller(bitmap) {
+  const scale = LONGEST / Math.max(bitmap.width, bitmap.height);
+  const canvas = make("canvas", { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
 }
 
 async function attempt(work) {
@@ -114,9 +122,9 @@ async function reopen(key) {
 
 async function dropSupport(key) {
   const support = state.supports.get(key);
-  state.supports.delete(key);
+  if ((await attempt(async () => [await remove(`/api/images/${support.image}`)])) === null) return;
+  state.supports.delete(key); // after the server's: what is computed from now on is without it
   supportsChanged();
-  await attempt(() => remove(`/api/images/${support.image}`));
   URL.revokeObjectURL(support.photo.url);
 }
 
@@ -158,7 +166,7 @@ async function addQueries(files) {
   for (const file of files) {
     try {
       const { image, photo } = await take(file);
-      state.queries.set(image, { name: file.name, photo, cells: new Map() });
+      state.queries.set(image, { name: file.name, photo, cells: new Map(), figures: new Map() });
       queriesChanged();
     } catch (error) {
       refused.push(error.message);

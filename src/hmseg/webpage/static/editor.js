@@ -3,7 +3,7 @@
 import { checkSize } from "./api.js";
 import { $ } from "./dom.js";
 
-const LONGEST = 1280; // pixels of the canvas; the server scales the mask to the image
+export const LONGEST = 1280; // pixels a side of canvas and photo; the server scales the mask to the image
 const UNDOS = 12;
 
 export class Editor {
@@ -33,7 +33,7 @@ export class Editor {
     const scale = Math.min(1, LONGEST / Math.max(width, height));
     this.canvas.width = Math.max(1, Math.round(width * scale));
     this.canvas.height = Math.max(1, Math.round(height * scale));
-    this.canvas.parentElement.style.aspectRatio = `${width} / ${height}`;
+    this.canvas.parentElement.style.setProperty("--ratio", width / height);
     this.photo.src = url;
     this.history = [];
     this.at = this.stroke = null;

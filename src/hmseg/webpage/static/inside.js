@@ -51,7 +51,7 @@ export class Inside {
     fill($("#inside-query"), [...queries].map(([key, { name }]) => [key, name]));
     const ready = supports.size > 0 && queries.size > 0;
     $("#inside-empty").hidden = ready;
-    $("#inside-body").hidden = !ready;
+    for (const place of ["#inside-body", "#inside-tools"]) $(place).hidden = !ready;
     if (ready) this.compute();
     else this.turn += 1;
   }

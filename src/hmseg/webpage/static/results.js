@@ -106,8 +106,18 @@ export class Results {
 
   row(key, query, shown) {
     const cells = make("div", { class: "pictures" });
-    for (const name of shown) cells.append(this.cell(query, name, query.cells.get(name)));
+    for (const name of shown) cells.append(this.figure(query, name));
     return make("div", { class: "query" }, make("h3", {}, query.name), cells);
+  }
+
+  // The figure that is there already where nothing has changed: its pictures need not be loaded again.
+  figure(query, name) {
+    const [found, view] = [query.cells.get(name), this.view];
+    const before = query.figures.get(name);
+    if (before && before.found === found && before.view === view) return before.element;
+    const element = this.cell(query, name, found);
+    query.figures.set(name, { found, view, element });
+    return element;
   }
 
   cell(query, name, found) {
