@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from hydra.utils import instantiate
+
 from hmseg.cli import Program, entry
 from hmseg.errors import ConfigError
 
@@ -33,7 +35,7 @@ def task(cfg: DictConfig) -> None:
         from hmseg.webpage.work import Work
 
         segmenter = Segmenter.from_checkpoint(cfg.ckpt, device=cfg.device, weights=cfg.backbone.weights)
-        work = Work(segmenter, cfg.masking)
+        work = Work(segmenter, None if cfg.masking is None else instantiate(cfg.masking))
         limits = Limits(max_mb=cfg.max_mb, max_pixels=cfg.max_pixels)
         port = listener.getsockname()[1]
         print(f"the page is at http://{LOOPBACK}:{port}/ for this machine alone; Ctrl-C ends it", flush=True)
@@ -50,7 +52,7 @@ PROGRAM = Program(
     examples=(
         "",
         "ckpt=outputs/2026-01-31/12-00-00",
-        "ckpt=best.ckpt masking=hybrid port=8000",
+        "ckpt=best.ckpt masking=feature port=8000",
         "max_mb=50 max_pixels=60000000 device=cpu",
     ),
 )

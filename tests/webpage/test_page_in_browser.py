@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from driver import Driven, Step, drive
+from hmseg.webpage.guard import Guard
 from served import Served, png, scene
 
 READY: Step = {"do": "wait", "code": "document.body.dataset.ready === 'yes'"}
@@ -51,7 +52,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "support.png": png(image),
         "mask.png": png((mask * 255).astype(np.uint8)),
         "wrong mask.png": png(np.full((50, 50), 255, np.uint8)),
-        "one & <b>two</b>.jpg": png(scene(2, 90, 120)[0], "JPEG"),
+        "<b>one & two.jpg": png(scene(2, 90, 120)[0], "JPEG"),
         "tall.webp": png(scene(3, 160, 80)[0], "WEBP"),
         "large.png": png(np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)),
         "bomb.png": png(np.zeros((2000, 2000), np.uint8)),
@@ -69,7 +70,7 @@ def values(driven: Driven) -> list[Any]:
 
 
 def test_from_the_empty_page_to_a_comparison(served: Served, files: dict[str, str], tmp_path: Path) -> None:
-    queries = [files["one & <b>two</b>.jpg"], files["tall.webp"]]
+    queries = [files["<b>one & two.jpg"], files["tall.webp"]]
     layers = "[...document.querySelectorAll('#rows .layer')].map(i => i.src)"
     heats = "[...document.querySelectorAll('#correlation .layer')].map(i => i.src).join()"
     found = values(drive(served.url, [
@@ -120,10 +121,10 @@ def test_from_the_empty_page_to_a_comparison(served: Served, files: dict[str, st
     assert brushed[0] is False and 1 < brushed[1] < 12
     assert brushed[1] + 5 < outlined < 25 and undone == pytest.approx(brushed[1])
     assert support.startswith("my dog")
-    assert titles == ["one & <b>two</b>.jpg", "tall.webp"]  # names are text, never HTML
+    assert titles == ["<b>one & two.jpg", "tall.webp"]  # names are text, never HTML
     assert [name for name, _ in cells] == 2 * ["none", "feature", "input", "hybrid"]
     for name, caption in cells:
-        assert "% marked" in caption and ("IoU with hybrid" in caption) == (name != "hybrid")
+        assert " % marked" in caption and ("IoU with hybrid" in caption) == (name != "hybrid")
     assert len(set(overlays)) == 8 and len(set(changes) - set(overlays)) == 6  # hybrid's own has no change
     assert three == ["feature", "input", "hybrid"]
     assert first != second
@@ -161,13 +162,13 @@ def test_limits_are_told_once_and_the_page_goes_on(served: Served, files: dict[s
         js(MARKED),
         js(f"[{count('#supports li')}, document.querySelector('#use').disabled]"),
     ]))  # fmt: skip
-    assert found[0].startswith("Large.png: this file has 0.3 MB, more than the 0.2 MB that are taken")
-    assert found[1].startswith("Bomb.png: this image has 2000 x 2000 pixels, more than the 0.2 million")
-    assert found[2].startswith("Notes.txt: this file is no image that can be read here")
-    assert found[3].startswith("2 files were refused. notes.txt: ")
+    assert found[0].startswith("“large.png”: this file has 0.3 MB, more than the 0.2 MB that are taken")
+    assert found[1].startswith("“bomb.png”: this image has 2000 x 2000 pixels, more than the 0.2 million")
+    assert found[2].startswith("“notes.txt”: this file is no image that can be read here")
+    assert found[3].startswith("2 files were refused. “notes.txt”: ")
     assert found[4] == 1  # the good one is there
     assert "this mask is 50 x 50 pixels, which is not the shape of the image" in found[5]
-    assert "Notes.txt: this file is no image" in found[6]
+    assert "“notes.txt”: this file is no image" in found[6]
     assert found[7:] == [0, [0, True]]
 
 
@@ -206,8 +207,18 @@ def test_on_a_phone_in_the_dark_by_keyboard(served: Served, files: dict[str, str
     assert shown.shape[1] == 390 and shown[5, 5].max() < 40
 
 
-def test_a_page_of_another_site_gets_nothing(served: Served, tmp_path: Path) -> None:
-    """The browser's own rules and the server's together, with a page that tries."""
+def test_a_page_of_another_site_gets_nothing(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reaches the server is refused there; the browser alone would let the last one through."""
+    asked: list[tuple[str, str | None]] = []
+    refusal = Guard.refusal
+
+    def noted(guard: Guard, method: str, headers: Any) -> str | None:
+        asked.append((method, refusal(guard, method, headers)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(Guard, "refusal", noted)
     (tmp_path / "evil.html").write_text("<!doctype html><meta charset=utf-8><title>evil</title><body>x")
     attempts = f"""(async () => {{
       const found = [];
@@ -229,5 +240,7 @@ def test_a_page_of_another_site_gets_nothing(served: Served, tmp_path: Path) -> 
         [js(f"[{attempts}, 1][1]"), wait("window.found"), js("window.found")],
         allowed=served.url,
     )
-    assert driven.values[1] == ["refused", "refused", ["opaque", 0]]
+    assert driven.values[1] == ["refused"] * 3 and driven.foreign == []
+    assert [method for method, _ in asked] == ["GET", "POST", "POST"]
+    assert all(reason is not None and "own page only" in reason for _, reason in asked)
     assert len(served.server.sessions._sessions) == before

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hmseg.config.runs import find_checkpoint
-from hmseg.errors import ConfigError, unknown
+from hmseg.errors import ConfigError
 
-MASKINGS = ("none", "feature", "input", "hybrid")
 LEAST_PIXELS = 64 * 64
 MOST_PIXELS = 89_478_485
 """Pillow's own limit, above which it warns of a decompression bomb."""
@@ -23,8 +22,9 @@ def check_app(cfg: DictConfig) -> None:
     """
     if cfg.ckpt is not None:
         find_checkpoint("ckpt", cfg.ckpt, ("best.ckpt", "last.ckpt"))
-    if cfg.masking is not None and cfg.masking not in MASKINGS:
-        raise ConfigError(unknown("masking", cfg.masking, MASKINGS))
+    masking = OmegaConf.select(cfg, "masking")
+    if masking is not None and not (isinstance(masking, DictConfig) and "_target_" in masking):
+        raise ConfigError(f"masking: expected a node with the _target_ to build, got {masking}")
     if not 0 <= cfg.port <= 65535:
         raise ConfigError(f"port: expected 1 to 65535, or 0 for any that is free; got {cfg.port}")
     if not 0 < cfg.max_mb <= MOST_MB:

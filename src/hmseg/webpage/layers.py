@@ -81,30 +81,33 @@ def change_layer(labels: Labels, other: Labels) -> bytes:
     return png(layer)
 
 
-def heat_layer(values: Floats, size: tuple[int, int], most: float, opacity: float = 1.0) -> bytes:
-    """Values in the colours of `hmseg.visualise.heat`, smooth as the networks see them.
+def heat_layer(
+    values: Floats, size: tuple[int, int], most: float, mask: NDArray[np.bool_] | None = None
+) -> bytes:
+    """Values in the colours of `hmseg.visualise.heat`, smooth as the networks see them; see-through where low.
 
     Args:
         values: (h, w) of any plane, corners on the image's corners.
         size: (height, width) of the image; the layer has its shape.
-        most: what is brightest.
-        opacity: 0 to 1.
+        most: what is brightest, above 0.
+        mask: (height, width); its outline is drawn, if given.
     """
     large = enlarged(values.astype(np.float32), shown_size(*size, SMOOTH))
-    alpha = np.full((*large.shape, 1), round(255 * opacity), np.uint8)
-    return png(np.concatenate((heat(large, most), alpha), axis=2))
+    strength = (large / most).clip(0, 1) ** 0.7  # weak ones are to be seen, too
+    layer = np.concatenate((heat(large, most), (40 + 215 * strength).astype(np.uint8)[..., None]), axis=2)
+    return png(_outlined(layer, mask))
 
 
-def share_layer(filled: Floats, size: tuple[int, int]) -> bytes:
+def share_layer(filled: Floats, mask: NDArray[np.bool_]) -> bytes:
     """Where hybrid masking took which, in the colours of `hmseg.visualise.shares`; paler where all is filled.
 
     Args:
         filled: (h, w) in [0, 1].
-        size: (height, width) of the image; the layer has its shape.
+        mask: (height, width) of the image; the layer has its shape, and its outline.
     """
-    large = enlarged(filled, shown_size(*size, SMOOTH), smooth=False)
+    large = enlarged(filled, shown_size(*mask.shape, SMOOTH), smooth=False)
     alpha = np.where(large < 1, 225, 85).astype(np.uint8)
-    return png(np.concatenate((shares(large), alpha[..., None]), axis=2))
+    return png(_outlined(np.concatenate((shares(large), alpha[..., None]), axis=2), mask))
 
 
 def mask_file(labels: Labels) -> bytes:
@@ -137,6 +140,15 @@ def _saved(image: Image.Image) -> bytes:
     file = BytesIO()
     image.save(file, "PNG", compress_level=4)
     return file.getvalue()
+
+
+def _outlined(layer: NDArray[np.uint8], mask: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """The layer (h, w, 4) with a white line around a mask of any size."""
+    if mask is not None:
+        image = Image.fromarray(mask.astype(np.uint8))
+        small = np.asarray(image.resize(layer.shape[1::-1], Image.Resampling.NEAREST))
+        layer[_edges(small, 1)] = 255
+    return layer
 
 
 def _shrunk(labels: Labels) -> NDArray[np.uint8]:

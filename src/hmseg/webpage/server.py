@@ -182,7 +182,8 @@ def answered(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except RefusedError as refusal:
-            return JSONResponse({"error": str(refusal)}, refusal.status)
+            rest = {"Connection": "close"} if refusal.status == 413 else {}  # nobody reads what is still sent
+            return JSONResponse({"error": str(refusal)}, refusal.status, rest)
         except HmsegError as error:  # the library's own: what came doesn't fit
             return JSONResponse({"error": str(error)}, 422)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmseg.errors import unknown
+from hmseg.errors import ConfigError, unknown
 from hmseg.masking import MASKINGS, Masking
 from hmseg.networks.fewshot import Levels
 from hmseg.segmenter import Segmenter
@@ -32,21 +32,22 @@ class Work:
 
     Args:
         segmenter: of the checkpoint, without supports.
-        reference: name of the masking with which the others are compared; None: the checkpoint's own.
+        reference: the masking with which the others are compared; None: the checkpoint's own.
 
     Attributes:
-        maskings: the four by name; the checkpoint's own has its own options.
+        maskings: the four by name; the checkpoint's own and the reference have their own options.
         own: name of the masking of the checkpoint.
-        reference: see above.
+        reference: name of the reference.
     """
 
-    def __init__(self, segmenter: Segmenter, reference: str | None = None) -> None:
+    def __init__(self, segmenter: Segmenter, reference: Masking | None = None) -> None:
         network = segmenter.network
         self.segmenter = segmenter
         self.maskings: dict[str, Masking] = four_maskings(network.masking)
-        self.own = next(name for name, kind in MASKINGS.items() if isinstance(network.masking, kind))
+        self.own = masking_name(network.masking)
         self.maskings[self.own] = network.masking
-        self.reference = self.own if reference is None else reference
+        self.reference = masking_name(reference or network.masking)
+        self.maskings[self.reference] = reference or network.masking
         self.levels = [level for level in network.head.levels if level not in network.head.query_only]
 
     def about(self) -> dict[str, Any]:
@@ -90,7 +91,8 @@ class Work:
             ``activation``: keys of pictures by masking, on one scale; ``filled``: one of where from;
             ``share``: of the features inside the mask that come from the masked image, mean.
         """
-        shown, size = self._shown(session, "hybrid", wanted)
+        shown, mask = self._shown(session, "hybrid", wanted)
+        size = (mask.shape[0], mask.shape[1])
         maps = masking_maps(
             self.segmenter.network, shown.image, shown.mask, self._level(wanted), self.maskings
         )
@@ -99,10 +101,10 @@ class Work:
         inside = layers.enlarged(filled, shown.mask.shape, smooth=False)[shown.mask]
         return {
             "activation": {
-                name: sessions.keep(session, layers.heat_layer(values, size, most))
+                name: sessions.keep(session, layers.heat_layer(values, size, most, mask))
                 for name, values in maps.activation.items()
             },
-            "filled": sessions.keep(session, layers.share_layer(filled, size)),
+            "filled": sessions.keep(session, layers.share_layer(filled, mask)),
             "share": float(inside.mean()),
         }
 
@@ -116,13 +118,13 @@ class Work:
         """
         name, level = self._masking(wanted), self._level(wanted)
         x, y = (_share(wanted, key) for key in "xy")
-        shown, size = self._shown(session, name, wanted)
+        shown, mask = self._shown(session, name, wanted)
         side = self.segmenter.side
         point = (min(side - 1, int(x * side)), min(side - 1, int(y * side)))
         query = self._query_levels(session, str(wanted.get("query")))
         values = point_maps(query, shown.kept.levels, point, (side, side))[level]
         most = float(values.max())
-        layer = layers.heat_layer(values, size, max(most, 1e-6))
+        layer = layers.heat_layer(values, (mask.shape[0], mask.shape[1]), max(most, 1e-6), mask)
         return {"heat": sessions.keep(session, layer), "most": most}
 
     def _prediction(
@@ -141,9 +143,7 @@ class Work:
             result = {
                 "overlay": keep(layers.overlay_layer(found.labels)),
                 "mask": keep(layers.mask_layer(found.labels)),
-                "probability": keep(
-                    layers.heat_layer(found.scores.max(axis=0), found.labels.shape, 1.0, opacity=0.8)
-                ),
+                "probability": keep(layers.heat_layer(found.scores.max(axis=0), image.shape[:2], 1.0)),
                 "file": keep(file),
                 "overlay_file": keep(lambda: layers.overlay_file(image, layers.labels_of(file))),
                 "classes": [
@@ -169,14 +169,13 @@ class Work:
         segmenter: Segmenter = session.kept[place]
         return segmenter
 
-    def _shown(self, session: Session, masking: str, wanted: Wanted) -> tuple[Shown, tuple[int, int]]:
-        """A support as the network sees it, and the size of its image."""
+    def _shown(self, session: Session, masking: str, wanted: Wanted) -> tuple[Shown, NDArray[np.bool_]]:
+        """A support as the network sees it, and its mask at the image's size."""
         key = wanted.get("support")
         support = session.support(key)
         alike = [name for name, each in session.supports.items() if each.name == support.name]
         segmenter = self._fitted(session, masking)
-        height, width = support.mask.shape
-        return segmenter.supports[support.name][alike.index(str(key))], (height, width)
+        return segmenter.supports[support.name][alike.index(str(key))], support.mask
 
     def _query_levels(self, session: Session, query: str) -> Levels:
         """The query's maps; of one query at a time, since they are large."""
@@ -201,6 +200,18 @@ class Work:
         if level not in self.levels:
             raise RefusedError(unknown("level", level, self.levels))
         return int(level)
+
+
+def masking_name(masking: Masking) -> str:
+    """Which of the four a masking is.
+
+    Raises:
+        ConfigError: none of them.
+    """
+    for name, kind in MASKINGS.items():
+        if isinstance(masking, kind):
+            return name
+    raise ConfigError(f"the page compares {', '.join(MASKINGS)}; {masking!r} is none of them")
 
 
 def agreement(labels: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

@@ -55,6 +55,6 @@ export async function sendImage(file) {
     checkSize(file);
     return await send("/api/images", file);
   } catch (error) {
-    throw new Refused(`${file.name}: ${error.message}`);
+    throw new Refused(`“${file.name}”: ${error.message}`);
   }
 }

@@ -30,7 +30,7 @@ async function photoOf(file) {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error(`${file.name}: this file is no image that the browser can show: give a PNG, JPEG or WebP`);
+    throw new Error(`“${file.name}”: this file is no image that the browser can show: give a PNG, JPEG or WebP`);
   }
   const { width, height } = bitmap;
   const shown = Math.max(width, height) > LONGEST ? await smaller(bitmap) : file;

@@ -170,18 +170,18 @@ export class Editor {
   // Takes a mask from a file: what is opaque where it has transparency, else what isn't black. Formats that
   // lose something leave traces on black, so there it is what is brighter than half of the brightest.
   async load(file) {
-    checkSize(file);
+    checkSize(file); // it isn't sent, but the browser is to decode it
     let bitmap;
     try {
       bitmap = await createImageBitmap(file);
     } catch {
-      throw new Error(`${file.name}: this file is no image that can be read here: give the mask as a PNG`);
+      throw new Error(`“${file.name}”: this file is no image that can be read here: give the mask as a PNG`);
     }
     const { width, height } = this.canvas;
     const wanted = (bitmap.width * height) / width;
     if (Math.abs(wanted - bitmap.height) > 1 + 0.01 * wanted) {
       throw new Error(
-        `${file.name}: this mask is ${bitmap.width} x ${bitmap.height} pixels, which is not the shape of the image: ` +
+        `“${file.name}”: this mask is ${bitmap.width} x ${bitmap.height} pixels, which is not the shape of the image: ` +
           "choose the mask that belongs to it",
       );
     }

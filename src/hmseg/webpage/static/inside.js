@@ -99,10 +99,9 @@ export class Inside {
     figures.unshift(picture(photo, found.filled, "hybrid", "where its features are from", "Where hybrid masking took which features", true));
     $("#filling").replaceChildren(...figures);
     const text = $("#filling-text");
-    const dot = (kind) => make("i", { class: `dot ${kind}` });
     text.replaceChildren(
-      "First picture: ", dot("feature"), "from the image's own features, ", dot("input"), "from those of the masked image; ",
-      `inside the mask ${percent(found.share)} are filled in, outside it all of them. Then what each masking leaves: bright is strong.`,
+      "First picture: ", make("span", { class: "scale" }, "the image's own features", make("i", { class: "ramp shares" }), "those of the masked image."),
+      ` Inside the mask ${percent(found.share)} are filled in, outside it all. Then what each masking leaves: bright is strong.`,
     );
   }
 

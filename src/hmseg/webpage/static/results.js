@@ -138,8 +138,9 @@ export class Results {
     const layer = this.view === "change" ? found.change : found[this.view];
     figure.append(stack(query.photo, layer ?? found.overlay, alt, layer ? this.view : "overlay"), caption);
     const marked = found.classes.reduce((sum, each) => sum + each.share, 0);
-    const same = found.agreement === null ? "" : `, ${percent(found.agreement)} IoU with ${this.state.about.reference}`;
-    caption.append(make("span", {}, `${percent(marked)} marked${same}`), this.links(query, name, found));
+    const { reference } = this.state.about;
+    const same = found.agreement === null ? "the others are compared with this" : `IoU with ${reference} ${found.agreement.toFixed(2)}`;
+    caption.append(make("span", {}, `${percent(marked)} marked`), make("span", {}, same), this.links(query, name, found));
     return figure;
   }
 
