@@ -87,6 +87,14 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
         assert not any(name.startswith(forbidden) for name in imports(path)), path
 
 
+def test_figures_stand_on_networks_and_data_and_know_nothing_above_them() -> None:
+    above = ("hmseg.reporting", "hmseg.module", "hmseg.config", "hmseg.assembly", "hmseg.callbacks")
+    for path in modules("visualise/*.py"):
+        assert not any(name.startswith(above) for name in imports(path)), path
+    for path in modules("**/*.py"):  # pyplot holds figures until they are closed, and asks for a screen
+        assert not any(name.startswith("matplotlib.pyplot") for name in imports(path)), path
+
+
 @pytest.mark.parametrize(
     "module",
     [
