@@ -57,7 +57,7 @@ PROGRAM = Program(
     purpose="Segment images by a few annotated ones: masks, overlays, and a summary as COCO's JSON.",
     examples=(
         "support=cat/ query=photos/ out=segmented/",
-        "ckpt=outputs/2024-01-31/12-00-00 support=animals/ query=photos/**/*.jpg out=segmented/",
+        "ckpt=outputs/2024-01-31/12-00-00 support=animals/ 'query=photos/**/*.jpg' out=segmented/",
         "support=cat/ query=photo.jpg out=feature/ masking=feature",
         "support=cat/ query=photos/ out=segmented/ resume=true",
     ),

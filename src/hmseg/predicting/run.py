@@ -7,17 +7,16 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import batched
 from pathlib import Path
 from typing import Any
 
 from hmseg import environment
 from hmseg.errors import DataError, HmsegError
 from hmseg.predicting.layout import Pair, Query, find_queries, find_supports
-from hmseg.predicting.summary import Journal, image_entry, summarise
+from hmseg.predicting.summary import Journal, image_entry, summarise, write_summary
 from hmseg.predicting.targets import Targets
 from hmseg.preparation.bars import Bar
-from hmseg.results import sha256, write_json
+from hmseg.results import sha256
 from hmseg.segmenter import Segmentation, Segmenter
 from hmseg.segmenter.images import Pixels, to_pixels
 from hmseg.segmenter.loading import find_checkpoint
@@ -83,7 +82,7 @@ def run(request: Request) -> None:
         print(f"{len(done)} of {len(queries)} images are done; the same command with resume=true goes on")
         raise
     entries = [done[query.name] for query in queries if query.name in done]
-    write_json(targets.summary, summarise(info, segmenter.classes, entries, failed))
+    write_summary(targets.summary, summarise(info, segmenter.classes, entries, failed))
     report(segmenter.classes, entries, failed, targets.summary)
     if failed:
         raise HmsegError(f"{len(failed)} of {len(queries)} images could not be used, see the list above")
@@ -153,7 +152,8 @@ def predicted(
         The summary's entry of each image whose files are written.
     """
     size = batch or (1 if segmenter.device.type == "cpu" else 8)
-    for group in batched(queries, size):
+    for first in range(0, len(queries), size):
+        group = queries[first : first + size]
         read = list(_read(group, failed))
         started = time.perf_counter()
         results = list(segmenter.predict_many([pixels for _, pixels in read], size))

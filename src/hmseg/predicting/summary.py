@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as coco
+import numpy as np
+from numpy.typing import NDArray
 
 from hmseg.errors import DataError
+from hmseg.files import writing
 from hmseg.segmenter import Segmentation
 
 FORMAT = 1
@@ -31,13 +33,26 @@ def image_entry(segmentation: Segmentation) -> dict[str, Any]:
             {
                 "category_id": number,
                 "area": int(mask.sum()),
-                "bbox": [float(side) for side in coco.toBbox(runs[name])],
+                "bbox": box(mask),
                 "score": round(float(score[mask].mean()), 4) if mask.any() else None,
                 "best": round(float(score.max()), 4),
                 "segmentation": runs[name],
             }
         )
     return {"width": width, "height": height, "classes": found}
+
+
+def box(mask: NDArray[np.bool_]) -> list[int]:
+    """COCO's bounding box of (H, W), left, top, width and height; all 0 for an empty mask.
+
+    Example:
+        >>> box(np.array([[False, False, False], [False, True, True]]))
+        [1, 1, 2, 1]
+    """
+    if not mask.any():
+        return [0, 0, 0, 0]
+    (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0))
+    return [left, top, right - left + 1, bottom - top + 1]
 
 
 def summarise(
@@ -100,7 +115,9 @@ class Journal:
         """
         if not self.path.is_file():
             return {}
-        lines = [_parsed(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        lines = [
+            _parsed(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
         if not lines or lines[0].get("key") != self.key:
             raise DataError(
                 f"{self.path.parent} holds results of another checkpoint, supports or settings: give another "
@@ -110,23 +127,37 @@ class Journal:
 
     def start(self, done: Mapping[str, Mapping[str, Any]]) -> None:
         """Begins the file, with what is done already; DataError where it can't be written."""
-        lines = [{"key": self.key}, *done.values()]
-        self._write("w", "".join(f"{json.dumps(each)}\n" for each in lines))
+        try:
+            with writing(self.path) as file:
+                for each in ({"key": self.key}, *done.values()):
+                    file.write(f"{json.dumps(each)}\n")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """One more image is done and its files are written."""
-        self._write("a", f"{json.dumps(entry)}\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(entry)}\n")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def remove(self) -> None:
         """Deletes the file."""
         self.path.unlink(missing_ok=True)
 
-    def _write(self, mode: str, text: str) -> None:
-        try:
-            with self.path.open(mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise DataError(f"{self.path} can't be written ({error.strerror}): give another out") from error
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Writes the whole file or nothing; DataError where it can't be written."""
+    try:
+        with writing(path) as file:
+            json.dump(summary, file, indent=1)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path} can't be written ({error.strerror}): free some space, or give another out")
 
 
 def _parsed(line: str) -> dict[str, Any]:

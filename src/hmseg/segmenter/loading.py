@@ -19,8 +19,8 @@ from hmseg.networks.shots import JOINED, find_aggregation
 from hmseg.run_checkpoints import BACKBONE, entry, fingerprint, read_checkpoint, unpack
 from hmseg.weights import KEPT
 
-BUNDLED = "segmenter.ckpt"
-"""In the package's assets: the checkpoint for those who have none."""
+BUNDLED = Path(str(resources.files("hmseg") / "assets" / "segmenter.ckpt"))
+"""The checkpoint for those who have none."""
 NAMES = ("best.ckpt", "last.ckpt")
 """Looked for in a run folder."""
 BACKBONES: Mapping[str, Callable[..., Backbone]] = {
@@ -88,13 +88,12 @@ def load(
 def find_checkpoint(path: str | Path | None) -> Path:
     """The file that is meant; CheckpointError where there is none, with how to get one."""
     if path is None:
-        bundled = Path(str(resources.files("hmseg") / "assets" / BUNDLED))
-        if not bundled.is_file():
+        if not BUNDLED.is_file():
             raise CheckpointError(
                 "this installation has no bundled checkpoint (assets/segmenter.ckpt): give the path of one; "
                 "'python -m hmseg.train' trains one, 'python -m hmseg.convert' imports a published one"
             )
-        return bundled
+        return BUNDLED
     given = Path(path).expanduser()
     if given.is_dir():
         found = [folder / name for folder in (given / "checkpoints", given) for name in NAMES]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hmseg.data.binary import THRESHOLD, object_pixels
 from hmseg.data.reading import opened
 from hmseg.errors import DataError, first_line
 from hmseg.segmenter.outlines import Outline
@@ -24,9 +25,10 @@ MaskLike = str | PathLike[str] | Image.Image | NDArray[np.generic] | Tensor | Ou
 def to_mask(mask: MaskLike, size: tuple[int, int], what: str = "mask") -> Mask:
     """The annotation as (H, W) bool, true on the object.
 
-    In files, PIL images and arrays of whole numbers every pixel that is not 0 is the object (of a palette the
-    index, of colours any channel; transparent pixels are not). Floating-point numbers lie in [0, 1] and are
-    the object above one half.
+    In files and PIL images the object is what a data set of one's own has as such
+    (:func:`hmseg.data.binary.read_object_mask`): of a palette every index but 0, of grey and colours 128 and
+    more, or 1 where there are 0 and 1 only; what is transparent is not. In arrays of whole numbers it is all
+    that is not 0, in floating-point ones, which lie in [0, 1], what is above one half.
 
     Args:
         mask: see ``MaskLike``.
@@ -59,7 +61,8 @@ def to_mask(mask: MaskLike, size: tuple[int, int], what: str = "mask") -> Mask:
             "EXIF says): give a mask of the image's size"
         )
     if not found.any():
-        raise DataError(f"{what} is empty: at least one pixel of the object was expected")
+        grey = ", in grey files 128 or more, or 1" if isinstance(mask, str | PathLike | Image.Image) else ""
+        raise DataError(f"{what} is empty: at least one pixel of the object was expected{grey}")
     return found
 
 
@@ -83,19 +86,17 @@ def _drawn(mask: object, size: tuple[int, int], what: str) -> Mask:
 
 def _read(path: Path) -> Mask:
     with opened(path, "mask") as image:
-        if image.format == "JPEG":
-            raise DataError(f"mask {path} is a JPEG, which blurs masks: save it as PNG")
         return _from_pil(image, f"mask {path}")
 
 
 def _from_pil(image: Image.Image, what: str) -> Mask:
-    if image.mode in ("LA", "PA", "RGBA"):
-        pixels = np.array(image.convert("RGBA"))
-        return np.asarray(pixels[..., :3].any(axis=2) & (pixels[..., 3] > 0))
     try:
-        return _from_array(np.array(image), what)
-    except (OSError, SyntaxError) as error:
+        found = object_pixels(image, what)
+        if image.mode in ("LA", "PA", "RGBA"):
+            found = np.asarray(found & (np.asarray(image.getchannel("A")) >= THRESHOLD))
+    except (OSError, SyntaxError) as error:  # Pillow decodes when first asked for pixels
         raise DataError(f"{what} is damaged ({first_line(error)}): open the original file") from error
+    return found
 
 
 def _from_array(array: NDArray[np.generic], what: str) -> Mask:

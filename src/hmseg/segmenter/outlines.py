@@ -102,13 +102,14 @@ class Scribble(Outline):
         if not (math.isfinite(width) and 0 < width <= max(size)):
             raise DataError(f"{what}: Scribble: a width of {width:g} came, 0 to {max(size)} was expected")
         _check_inside(points[:, 0], points[:, 1], size, f"{what}: Scribble")
-        canvas = np.zeros(size, dtype=np.uint8)
+        canvas = np.ones(size, dtype=np.uint8)
         fixed = np.rint((points - 0.5) * (1 << _FIXED_POINT)).astype(np.int32)  # cv2 counts from centres
-        thickness = max(1, round(width))
         if len(points) == 1:
             fixed = np.repeat(fixed, 2, axis=0)
-        cv2.polylines(canvas, [fixed], False, (1,), thickness, cv2.LINE_8, _FIXED_POINT)
-        return canvas > 0
+        cv2.polylines(canvas, [fixed], False, (0,), 1, cv2.LINE_8, _FIXED_POINT)
+        # Not a thick line of cv2, which is two pixels wider than it is told.
+        distance = cv2.distanceTransform(canvas, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        return np.asarray(distance <= (width - 1) / 2) if width > 1 else canvas == 0
 
 
 def _numbers(values: Sequence[float], what: str) -> None:

@@ -58,7 +58,7 @@ class Segmentation:
         """
         if len(self.names) > MOST_LABELS:
             raise DataError(f"a palette image holds {MOST_LABELS} classes, there are {len(self.names)}")
-        image = Image.fromarray(self.labels.astype(np.uint8), mode="L").convert("P")
+        image = Image.new("P", self.labels.shape[::-1])
         image.putdata(self.labels.astype(np.uint8).flatten().tolist())
         image.putpalette(palette().flatten().tolist())
         return image

@@ -287,9 +287,7 @@ class Segmenter:
 
     def _check_fitted(self) -> None:
         if not self._supports:
-            raise DataError(
-                "nothing is known to look for yet: give annotated images first, fit(images, masks)"
-            )
+            raise DataError("there is no support yet: give annotated images first, fit(images, masks)")
 
 
 def _check_name(name: str) -> None:
