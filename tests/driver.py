@@ -181,8 +181,8 @@ def _main(url: str, width: int, allowed: str, steps: Sequence[Step]) -> None:
             QApplication.sendEvent(view, event)
             QTest.qWait(50)
 
-    def keys(typed: Sequence[str]) -> None:
-        for each in typed:
+    def press(keys: Sequence[str]) -> None:
+        for each in keys:
             shift, _, name = each.rpartition("+")
             held = {"Shift": Qt.KeyboardModifier.ShiftModifier, "Ctrl": Qt.KeyboardModifier.ControlModifier}
             modifier = held.get(shift, Qt.KeyboardModifier.NoModifier)
@@ -214,7 +214,7 @@ def _main(url: str, width: int, allowed: str, steps: Sequence[Step]) -> None:
         if name == "js":
             values.append(js(**rest))
         else:
-            {"wait": wait, "click": click, "drag": drag, "files": files, "drop": drop, "keys": keys,
+            {"wait": wait, "click": click, "drag": drag, "files": files, "drop": drop, "keys": press,
              "size": size, "picture": picture}[name](*at, **rest)  # fmt: skip
 
     loaded = waited(lambda done: (view.loadFinished.connect(done), view.load(QUrl(url)), view.show()))

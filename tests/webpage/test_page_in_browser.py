@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -124,7 +127,7 @@ def test_from_the_empty_page_to_a_comparison(served: Served, files: dict[str, st
     assert titles == ["<b>one & two.jpg", "tall.webp"]  # names are text, never HTML
     assert [name for name, _ in cells] == 2 * ["none", "feature", "input", "hybrid"]
     for name, caption in cells:
-        assert " % marked" in caption and ("IoU with hybrid" in caption) == (name != "hybrid")
+        assert "% marked" in caption and ("IoU with hybrid" in caption) == (name != "hybrid")
     assert len(set(overlays)) == 8 and len(set(changes) - set(overlays)) == 6  # hybrid's own has no change
     assert three == ["feature", "input", "hybrid"]
     assert first != second
@@ -207,6 +210,13 @@ def test_on_a_phone_in_the_dark_by_keyboard(served: Served, files: dict[str, str
     assert shown.shape[1] == 390 and shown[5, 5].max() < 40
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Another site."""
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
 def test_a_page_of_another_site_gets_nothing(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,11 +245,14 @@ def test_a_page_of_another_site_gets_nothing(
       window.found = found;
     }})()"""
     before = len(served.server.sessions._sessions)
-    driven = drive(
-        (tmp_path / "evil.html").as_uri(),
-        [js(f"[{attempts}, 1][1]"), wait("window.found"), js("window.found")],
-        allowed=served.url,
-    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as site:
+        Thread(target=site.serve_forever, daemon=True).start()
+        driven = drive(
+            f"http://127.0.0.1:{site.server_port}/evil.html",
+            [js(f"[{attempts}, 1][1]"), wait("window.found"), js("window.found")],
+            allowed=served.url,
+        )
+        site.shutdown()
     assert driven.values[1] == ["refused"] * 3 and driven.foreign == []
     assert [method for method, _ in asked] == ["GET", "POST", "POST"]
     assert all(reason is not None and "own page only" in reason for _, reason in asked)

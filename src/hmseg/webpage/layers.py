@@ -84,7 +84,7 @@ def change_layer(labels: Labels, other: Labels) -> bytes:
 def heat_layer(
     values: Floats, size: tuple[int, int], most: float, mask: NDArray[np.bool_] | None = None
 ) -> bytes:
-    """Values in the colours of `hmseg.visualise.heat`, smooth as the networks see them; see-through where low.
+    """Values in the colours of `hmseg.visualise.heat`, smooth as networks see them; see-through where low.
 
     Args:
         values: (h, w) of any plane, corners on the image's corners.

@@ -25,7 +25,7 @@ export function allIsWell() {
   $("#alert").hidden = true;
 }
 
-export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}\u00a0%`;
 
 // A photo that the browser has itself, with a result of the server's on top of it.
 export function stack(photo, layer, alt, kind = "") {

@@ -139,7 +139,7 @@ export class Results {
     figure.append(stack(query.photo, layer ?? found.overlay, alt, layer ? this.view : "overlay"), caption);
     const marked = found.classes.reduce((sum, each) => sum + each.share, 0);
     const { reference } = this.state.about;
-    const same = found.agreement === null ? "the others are compared with this" : `IoU with ${reference} ${found.agreement.toFixed(2)}`;
+    const same = found.agreement === null ? "the reference" : `IoU with ${reference} ${found.agreement.toFixed(2)}`;
     caption.append(make("span", {}, `${percent(marked)} marked`), make("span", {}, same), this.links(query, name, found));
     return figure;
   }
