@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hmseg.config.checks_app import check_app
 from hmseg.config.checks_episodes import check_episodes
 from hmseg.config.checks_parts import check_parts
 from hmseg.config.checks_predict import check_predict
@@ -60,6 +61,10 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: one line: the key, what came, what was expected.
     """
+    if "port" in (_fields(cfg) or cfg):  # a page: the checkpoint says what is built
+        for test in (_keys, _interpolations, check_app):
+            test(cfg)
+        return
     if "sweep" in (_fields(cfg) or cfg):  # a report: nothing is built
         for test in (_keys, _interpolations, check_report):
             test(cfg)

@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from hmseg.config.schema_app import AppConfig
 from hmseg.config.schema_data import DATASETS, DatasetConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_predict import PredictConfig
@@ -244,6 +245,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "predict_schema", PredictConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),
+    (None, "app_schema", AppConfig),
     ("backbone", "_backbone", BackboneConfig),
     ("backbone", "_timm", TimmBackboneConfig),
     ("masking", "_hybrid", HybridMaskingConfig),

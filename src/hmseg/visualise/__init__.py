@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hmseg.visualise.correlation_arrays import correlation_map, correlation_maps
+    from hmseg.visualise.correlation_arrays import correlation_map, correlation_maps, point_maps
     from hmseg.visualise.correlation_figures import correlation_sheet
     from hmseg.visualise.episode_figures import Shown, episode_sheet, failure_gallery
     from hmseg.visualise.masking_arrays import MaskingMaps, four_maskings, masked_picture, masking_maps
@@ -41,6 +41,7 @@ _HOME = {
     "over_photo": "pictures",
     "pixels": "tensors",
     "point_inside": "tensors",
+    "point_maps": "correlation_arrays",
     "predicted": "tensors",
     "with_mask": "pictures",
 }
@@ -66,6 +67,7 @@ __all__ = [
     "over_photo",
     "pixels",
     "point_inside",
+    "point_maps",
     "predicted",
     "with_mask",
 ]

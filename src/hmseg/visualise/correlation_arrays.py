@@ -9,8 +9,9 @@ from hmseg.data.transforms import normalise
 from hmseg.errors import DataError
 from hmseg.masking import Masking
 from hmseg.networks import FewShotNetwork
+from hmseg.networks.fewshot import Levels
 from hmseg.visualise.pictures import Floats, Mask, Pixels
-from hmseg.visualise.tensors import check_level, device_of, mean, support_levels, support_tensors, tensor
+from hmseg.visualise.tensors import check_level, device_of, mean, support_tensors, tensor
 
 
 @torch.no_grad()
@@ -53,13 +54,32 @@ def correlation_maps(
     if masking is not None:  # the same parts, another masking between them
         network = FewShotNetwork(network.backbone, masking, network.head, network.pass_pixels)
     query_maps, support_maps = network.encode(asked, images, masks)
+    return point_maps(query_maps, support_maps, point, (height, width))
+
+
+@torch.no_grad()
+def point_maps(
+    query: Levels, support: Levels, point: tuple[int, int], size: tuple[int, int]
+) -> dict[int, Floats]:
+    """As `correlation_maps`, of maps that are known already: many points for one pass of the backbone.
+
+    Args:
+        query: maps (1, C, hq, wq) by level.
+        support: masked maps (1, C, hs, ws) by level; a level without any is left out.
+        point: (x, y) in the query's pixels.
+        size: height and width of the query.
+
+    Returns:
+        By level, in the order of ``support``, (hs, ws) in [0, 1].
+    """
     found: dict[int, Floats] = {}
-    for level in support_levels(network):
+    for level, maps in support.items():
         rows = []
-        for q, s in zip(query_maps[level], support_maps[level], strict=True):
-            row, column = position_of(point, (height, width), (q.shape[2], q.shape[3]))
+        for q, s in zip(query[level], maps, strict=bool(maps)):
+            row, column = position_of(point, size, (q.shape[2], q.shape[3]))
             rows.append(correlate(q[:, :, row, column, None, None], s)[:, 0, 0])  # (1, h, w)
-        found[level] = mean(rows)
+        if rows:
+            found[level] = mean(rows)
     return found
 
 
