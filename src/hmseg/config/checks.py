@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hmseg.config.checks_episodes import check_episodes
+from hmseg.config.checks_export import check_export
 from hmseg.config.checks_parts import check_parts
 from hmseg.config.checks_prepare import check_prepare
 from hmseg.config.checks_report import check_report
@@ -68,6 +69,10 @@ def check(cfg: DictConfig) -> None:
         return
     if "claim" in (_fields(cfg) or cfg):  # claims: what trains and tests has its own checks
         for test in (_structure, _interpolations, check_reproduce):
+            test(cfg)
+        return
+    if "opset" in (_fields(cfg) or cfg):  # an export: a network, but no training and no data
+        for test in (_structure, _interpolations, _choices, check_parts, check_export):
             test(cfg)
         return
     if "seeds" in (_fields(cfg) or cfg):  # lists of episodes: no network

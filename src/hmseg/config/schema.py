@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from hmseg.config.schema_data import DATASETS, DatasetConfig
+from hmseg.config.schema_export import ExportConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_report import ReportConfig
 from hmseg.config.schema_reproduce import ReproduceConfig
@@ -238,6 +239,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "evaluate_schema", EvaluateConfig),
     (None, "convert_schema", ConvertConfig),
     (None, "episodes_schema", EpisodesConfig),
+    (None, "export_schema", ExportConfig),
     (None, "prepare_schema", PrepareConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),

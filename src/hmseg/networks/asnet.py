@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from hmseg.backbones import FeatureInfo
 from hmseg.correlation import hypercorrelation
+from hmseg.exporting import larger
 from hmseg.masking import Masking
 from hmseg.networks.asnet_layers import AttentiveSqueezeLayer
 from hmseg.networks.fewshot import Head, Levels, maps_per_level
@@ -103,7 +104,7 @@ class Squeeze(nn.ModuleList):
 
 def enlarged(correlation: Tensor) -> Tensor:
     """Enlarge the support plane of (N, C, hq, wq, hs, ws) to `LEAST_PLANE` a side where it is smaller."""
-    size = max(correlation.shape[-2], LEAST_PLANE), max(correlation.shape[-1], LEAST_PLANE)
+    size = larger(correlation.shape[-2], LEAST_PLANE), larger(correlation.shape[-1], LEAST_PLANE)
     return resize(correlation.flatten(1, 3), size).view(*correlation.shape[:4], *size)
 
 

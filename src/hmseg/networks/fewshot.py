@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hmseg.backbones import Backbone, FeatureInfo
 from hmseg.errors import ConfigError
+from hmseg.exporting import is_exporting
 from hmseg.feature_store import FeatureStore
 from hmseg.masking import Masking, Variant
 from hmseg.networks.chunks import chunks
@@ -38,12 +39,14 @@ class Head(nn.Module, ABC):
         levels: the pyramid levels that it takes, deepest first.
         query_only: those of them whose support maps it never looks at; they are not made.
         published_prefix: what its parameters' names begin with in published checkpoints.
+        sees_masks: whether it looks at the support masks itself, beside the masked maps.
         joins_shots: whether supports may be joined into one wide one; not where the head has a fixed grid.
     """
 
     levels: tuple[int, ...]
     query_only: frozenset[int] = frozenset()
     published_prefix: str = "hpn_learner."
+    sees_masks: bool = True
     joins_shots: bool = True
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
@@ -183,20 +186,34 @@ class FewShotNetwork(nn.Module):
             masks: (N, H', W') float.
             query_levels: the query's maps by level where they are known already; None: they are made.
         """
+        if query_levels is not None:
+            return query_levels, self.encode_supports(supports, masks)
         views = self.masking.views(supports, masks)
-        if query_levels is None:
-            query_maps, *view_maps = self._pyramids([query, *views.values()])
-            query_levels = self._by_level(query_maps)
-        else:
-            view_maps = self._pyramids(list(views.values()))
+        query_maps, *view_maps = self._pyramids([query, *views.values()])
         by_variant: dict[Variant, list[Tensor]] = dict(zip(views, view_maps, strict=True))
         del view_maps
+        return self._by_level(query_maps), self._masked_levels(by_variant, masks)
+
+    @torch.no_grad()
+    def encode_query(self, query: Tensor) -> Levels:
+        """The query's maps by level; ``query`` as for :meth:`encode`."""
+        return self._by_level(self._pyramids([query])[0])
+
+    @torch.no_grad()
+    def encode_supports(self, supports: Tensor, masks: Tensor) -> Levels:
+        """The masked support maps by level; arguments as for :meth:`encode`."""
+        views = self.masking.views(supports, masks)
+        by_variant = dict(zip(views, self._pyramids(list(views.values())), strict=True))
+        return self._masked_levels(by_variant, masks)
+
+    def _masked_levels(self, by_variant: dict[Variant, list[Tensor]], masks: Tensor) -> Levels:
+        """The variants' maps masked and joined; their lists are emptied, so that each map can be freed."""
         support_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
         for level in self._map_levels():
             features = {variant: maps.pop(0) for variant, maps in by_variant.items()}  # held no longer
             if level not in self.head.query_only:
                 support_levels[level].append(self._masked(features, masks, level))
-        return query_levels, support_levels
+        return support_levels
 
     def _masked(self, features: Mapping[Variant, Tensor], masks: Tensor, level: int) -> Tensor:
         prepared = {
@@ -206,6 +223,8 @@ class FewShotNetwork(nn.Module):
 
     def _pyramids(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         """The head's maps for each of several image batches, sharing backbone passes where sizes agree."""
+        if is_exporting():
+            return [self._head_maps(batch) for batch in images]
         if len({batch.shape[1:] for batch in images}) > 1:  # supports of another size than the query
             return [maps for batch in images for maps in self._pyramids_of_one_size([batch])]
         return self._pyramids_of_one_size(images)
