@@ -1,4 +1,4 @@
-"""Text files that are whole or not there."""
+"""Files that are whole or not there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 
 @contextmanager
@@ -26,10 +26,23 @@ def writing(path: Path) -> Iterator[TextIO]:
         ...     (Path(folder) / "a.txt").read_text()
         'whole'
     """
+    with _moved(path) as handle, open(handle, "w", encoding="utf-8") as file:
+        yield file
+
+
+@contextmanager
+def writing_bytes(path: Path) -> Iterator[BinaryIO]:
+    """As :func:`writing`, a file of bytes."""
+    with _moved(path) as handle, open(handle, "wb") as file:
+        yield file
+
+
+@contextmanager
+def _moved(path: Path) -> Iterator[int]:
+    """A handle, which the block closes, of the file under its temporary name."""
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(handle, "w", encoding="utf-8") as file:
-            yield file
+        yield handle
         os.chmod(part, 0o644)  # mkstemp's own is for this user alone
         os.replace(part, path)
     except BaseException:

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hmseg.config.checks_episodes import check_episodes
 from hmseg.config.checks_export import check_export
 from hmseg.config.checks_parts import check_parts
+from hmseg.config.checks_predict import check_predict
 from hmseg.config.checks_prepare import check_prepare
 from hmseg.config.checks_report import check_report
 from hmseg.config.checks_reproduce import check_reproduce
@@ -61,6 +62,10 @@ def check(cfg: DictConfig) -> None:
     """
     if "sweep" in (_fields(cfg) or cfg):  # a report: nothing is built
         for test in (_keys, _interpolations, check_report):
+            test(cfg)
+        return
+    if "query" in (_fields(cfg) or cfg):  # prediction: the network is the checkpoint's
+        for test in (_keys, _interpolations, _choices, check_predict):
             test(cfg)
         return
     if "archive" in (_fields(cfg) or cfg):  # preparation: no network, no training

@@ -100,6 +100,7 @@ def _chosen_keys(cfg: DictConfig, chosen: dict[str, str | None]) -> Iterable[str
             group in ("trainer", "paths", "experiment")
             or group not in cfg
             or OmegaConf.is_missing(cfg, group)
+            or cfg[group] is None
         ):
             continue
         leaves = [text for text in _leaves(cfg[group]) if text]

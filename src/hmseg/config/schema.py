@@ -17,6 +17,7 @@ from omegaconf import MISSING
 from hmseg.config.schema_data import DATASETS, DatasetConfig
 from hmseg.config.schema_export import ExportConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
+from hmseg.config.schema_predict import PredictConfig
 from hmseg.config.schema_report import ReportConfig
 from hmseg.config.schema_reproduce import ReproduceConfig
 
@@ -241,6 +242,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "episodes_schema", EpisodesConfig),
     (None, "export_schema", ExportConfig),
     (None, "prepare_schema", PrepareConfig),
+    (None, "predict_schema", PredictConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),
     ("backbone", "_backbone", BackboneConfig),

@@ -142,7 +142,7 @@ class FewShotNetwork(nn.Module):
         batch, shots = support_masks.shape[:2]
         supports = support_images.flatten(0, 1)
         masks = support_masks.flatten(0, 1).to(query.dtype)  # (B*K, H, W)
-        at_once = self._supports_at_once(masks)
+        at_once = self.supports_at_once(masks)
         if self.join_shots:
             at_once = max(shots, at_once)  # those of one image stay together
         parts: list[Tensor] = []
@@ -162,8 +162,11 @@ class FewShotNetwork(nn.Module):
             shots = 1
         return logits.reshape(batch, shots, *logits.shape[1:])
 
-    def _supports_at_once(self, masks: Tensor) -> int:
-        """All of them where gradients are wanted, else as many as `HEAD_PIXELS` allows."""
+    def supports_at_once(self, masks: Tensor) -> int:
+        """How many of the masks (N, H, W) go through the head together.
+
+        All of them where gradients are wanted, else as many as `HEAD_PIXELS` allows.
+        """
         if torch.is_grad_enabled():
             return len(masks)
         most = HEAD_PIXELS.get(masks.device.type, HEAD_PIXELS["gpu"])
@@ -186,28 +189,32 @@ class FewShotNetwork(nn.Module):
             masks: (N, H', W') float.
             query_levels: the query's maps by level where they are known already; None: they are made.
         """
-        if query_levels is not None:
-            return query_levels, self.encode_supports(supports, masks)
         views = self.masking.views(supports, masks)
-        query_maps, *view_maps = self._pyramids([query, *views.values()])
+        if query_levels is None:
+            query_maps, *view_maps = self._pyramids([query, *views.values()])
+            query_levels = self._by_level(query_maps)
+        else:
+            view_maps = self._pyramids(list(views.values()))
         by_variant: dict[Variant, list[Tensor]] = dict(zip(views, view_maps, strict=True))
         del view_maps
-        return self._by_level(query_maps), self._masked_levels(by_variant, masks)
+        return query_levels, self._masked_levels(by_variant, masks)
 
     @torch.no_grad()
     def encode_query(self, query: Tensor) -> Levels:
-        """The query's maps by level; ``query`` as for :meth:`encode`."""
+        """The maps of queries (B, 3, H, W) by level: one backbone pass, none of a support."""
         return self._by_level(self._pyramids([query])[0])
 
     @torch.no_grad()
     def encode_supports(self, supports: Tensor, masks: Tensor) -> Levels:
-        """The masked support maps by level; arguments as for :meth:`encode`."""
+        """Masked maps of supports by level; arguments as for :meth:`encode`. No query is needed for them."""
         views = self.masking.views(supports, masks)
-        by_variant = dict(zip(views, self._pyramids(list(views.values())), strict=True))
-        return self._masked_levels(by_variant, masks)
+        view_maps = self._pyramids(list(views.values()))
+        return self._masked_levels(dict(zip(views, view_maps, strict=True)), masks)
 
-    def _masked_levels(self, by_variant: dict[Variant, list[Tensor]], masks: Tensor) -> Levels:
-        """The variants' maps masked and joined; their lists are emptied, so that each map can be freed."""
+    def _masked_levels(
+        self, by_variant: Mapping[Variant, list[Tensor]], masks: Tensor
+    ) -> dict[int, list[Tensor]]:
+        """From the maps of each variant, which are taken out of their lists, to masked maps by level."""
         support_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
         for level in self._map_levels():
             features = {variant: maps.pop(0) for variant, maps in by_variant.items()}  # held no longer
