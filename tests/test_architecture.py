@@ -15,6 +15,8 @@ ENTRY_POINTS = {
     "evaluate",
     "convert",
     "conversion",
+    "export",
+    "exportation",
     "episodes",
     "episode_lists",
     "predict",
@@ -62,7 +64,8 @@ def test_only_module_callbacks_data_module_and_entry_points_import_lightning() -
 
 
 @pytest.mark.parametrize(
-    "name", ["masking/*", "correlation", "backbones*", "timm_networks", "weights", "metrics", "errors"]
+    "name",
+    ["masking/*", "correlation", "backbones*", "timm_networks", "weights", "metrics", "errors", "exporting"],
 )
 def test_primitives_know_nothing_above_them(name: str) -> None:
     above = (
@@ -96,6 +99,7 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
         "hmseg.train",
         "hmseg.evaluate",
         "hmseg.convert",
+        "hmseg.export",
         "hmseg.predict",
         "hmseg.report",
         "hmseg.reproduce",

@@ -39,6 +39,11 @@ def check_export(cfg: DictConfig) -> None:
     side = number(cfg, "image_size")
     if side is None or side < _LEAST_SIDE:
         raise ConfigError(f"image_size: expected at least {_LEAST_SIDE}, got {side}")
+    if cfg.any_size and cfg.format == "torch_export":
+        raise ConfigError(
+            "any_size=true: torch.export settles sizes of images while it reasons about them; give "
+            "format=onnx or format=torchscript, or export once for each size"
+        )
     if cfg.format == "onnx" and (missing := [name for name in _PACKAGES if find_spec(name) is None]):
         raise ConfigError(
             f"format=onnx needs {', '.join(missing)}: pip install 'hmseg[onnx]', or give another format"
