@@ -15,6 +15,8 @@ ENTRY_POINTS = {
     "evaluate",
     "convert",
     "conversion",
+    "export",
+    "exportation",
     "episodes",
     "episode_lists",
     "predict",
@@ -63,7 +65,8 @@ def test_only_module_callbacks_data_module_and_entry_points_import_lightning() -
 
 
 @pytest.mark.parametrize(
-    "name", ["masking/*", "correlation", "backbones*", "timm_networks", "weights", "metrics", "errors"]
+    "name",
+    ["masking/*", "correlation", "backbones*", "timm_networks", "weights", "metrics", "errors", "exporting"],
 )
 def test_primitives_know_nothing_above_them(name: str) -> None:
     above = (
@@ -105,6 +108,7 @@ def test_figures_stand_on_networks_and_data_and_know_nothing_above_them() -> Non
         "hmseg.train",
         "hmseg.evaluate",
         "hmseg.convert",
+        "hmseg.export",
         "hmseg.predict",
         "hmseg.report",
         "hmseg.reproduce",

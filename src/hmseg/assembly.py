@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hmseg.feature_store import FeatureStore
 from hmseg.files import chosen_folder
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
-from hmseg.run_checkpoints import fingerprint
+from hmseg.run_checkpoints import fingerprint, unpack
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def build_network(cfg: DictConfig) -> FewShotNetwork:
     """Backbone, masking and head of ``cfg.backbone``, ``cfg.masking`` and ``cfg.model``, in eval mode."""
     backbone = instantiate(cfg.backbone)
     head = build_head(cfg, backbone)
-    store = build_store(cfg, backbone, head)
+    store = build_store(cfg, backbone, head) if "features" in cfg else None
     return FewShotNetwork(
         backbone,
         instantiate(cfg.masking),
@@ -45,6 +45,25 @@ def build_network(cfg: DictConfig) -> FewShotNetwork:
         join_shots=cfg.aggregation == "concat",
         recompute=cfg.get("recompute"),  # of a training only
     ).eval()
+
+
+def load_network(cfg: DictConfig, checkpoint: MutableMapping[str, Any]) -> FewShotNetwork:
+    """The network of ``cfg`` with the weights of one of our checkpoints, in eval mode.
+
+    Args:
+        cfg: with model, masking, backbone and aggregation.
+        checkpoint: as :func:`hmseg.run_checkpoints.read_checkpoint` gives it; changed in place.
+
+    Raises:
+        CheckpointError: it is of another network.
+        WeightsError: it doesn't hold its backbone, and the weights can't be had.
+    """
+    network = build_network(cfg)
+    own = {f"network.{name}": value for name, value in network.state_dict().items()}
+    unpack(checkpoint, own, network.backbone.weights_origin, lambda: fingerprint(network.backbone))
+    state: Mapping[str, Any] = checkpoint["state_dict"]
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    return network
 
 
 def build_store(cfg: DictConfig, backbone: Backbone, head: Head) -> FeatureStore | None:

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hmseg.config.checks_app import check_app
 from hmseg.config.checks_episodes import check_episodes
+from hmseg.config.checks_export import check_export
 from hmseg.config.checks_parts import check_parts
 from hmseg.config.checks_predict import check_predict
 from hmseg.config.checks_prepare import check_prepare
@@ -79,6 +80,10 @@ def check(cfg: DictConfig) -> None:
         return
     if "claim" in (_fields(cfg) or cfg):  # claims: what trains and tests has its own checks
         for test in (_structure, _interpolations, check_reproduce):
+            test(cfg)
+        return
+    if "opset" in (_fields(cfg) or cfg):  # an export: a network, but no training and no data
+        for test in (_structure, _interpolations, _choices, check_parts, check_export):
             test(cfg)
         return
     if "seeds" in (_fields(cfg) or cfg):  # lists of episodes: no network

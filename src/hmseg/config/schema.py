@@ -16,6 +16,7 @@ from omegaconf import MISSING
 
 from hmseg.config.schema_app import AppConfig
 from hmseg.config.schema_data import DATASETS, DatasetConfig
+from hmseg.config.schema_export import ExportConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_predict import PredictConfig
 from hmseg.config.schema_report import ReportConfig
@@ -241,6 +242,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "evaluate_schema", EvaluateConfig),
     (None, "convert_schema", ConvertConfig),
     (None, "episodes_schema", EpisodesConfig),
+    (None, "export_schema", ExportConfig),
     (None, "prepare_schema", PrepareConfig),
     (None, "predict_schema", PredictConfig),
     (None, "report_schema", ReportConfig),

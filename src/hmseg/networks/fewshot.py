@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hmseg.backbones import Backbone, FeatureInfo
 from hmseg.errors import ConfigError
+from hmseg.exporting import is_exporting
 from hmseg.feature_store import FeatureStore
 from hmseg.masking import Masking, Variant
 from hmseg.networks.chunks import chunks
@@ -39,12 +40,14 @@ class Head(nn.Module, ABC):
         levels: the pyramid levels that it takes, deepest first.
         query_only: those of them whose support maps it never looks at; they are not made.
         published_prefix: what its parameters' names begin with in published checkpoints.
+        sees_masks: whether it looks at the support masks itself, beside the masked maps.
         joins_shots: whether supports may be joined into one wide one; not where the head has a fixed grid.
     """
 
     levels: tuple[int, ...]
     query_only: frozenset[int] = frozenset()
     published_prefix: str = "hpn_learner."
+    sees_masks: bool = True
     joins_shots: bool = True
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
@@ -239,6 +242,8 @@ class FewShotNetwork(nn.Module):
 
     def _pyramids(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         """The head's maps for each of several image batches, sharing backbone passes where sizes agree."""
+        if is_exporting():
+            return [self._head_maps(batch) for batch in images]
         if len({batch.shape[1:] for batch in images}) > 1:  # supports of another size than the query
             return [maps for batch in images for maps in self._pyramids_of_one_size([batch])]
         return self._pyramids_of_one_size(images)
