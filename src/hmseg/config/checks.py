@@ -180,6 +180,7 @@ def _choices(cfg: DictConfig) -> None:
         ("aggregation", AGGREGATIONS),
         ("features.precision", ("float32", "float16")),
         ("dataset.novel", ("keep", "drop")),
+        ("logger.wandb.mode", ("online", "offline", "disabled")),
         ("void_in_loss", ("background", "ignore")),
         ("split", ("test", "val")),
         ("trainer.precision", PRECISIONS),

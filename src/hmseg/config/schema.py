@@ -184,10 +184,11 @@ class TrainConfig(BaseConfig):
 class EvaluateConfig(BaseConfig):
     """Root of ``evaluate.yaml``."""
 
-    ckpt: str = _key(MISSING, "checkpoint, or a run folder (its best checkpoint)")
+    ckpt: str = _key(MISSING, "checkpoint, run folder (its best), or wandb:entity/project/artifact:alias")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
     episodes: str | None = _key(None, "file of hmseg.episodes: test on exactly its episodes")
     baselines: bool = _key(False, "also report all-foreground, untrained and training-free baselines")
+    logger: Any = field(default_factory=dict)
 
 
 @dataclass
