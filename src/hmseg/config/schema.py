@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from hmseg.config.schema_dashboard import DashboardConfig
 from hmseg.config.schema_data import DATASETS, DatasetConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_report import ReportConfig
@@ -242,6 +243,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "prepare_schema", PrepareConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),
+    (None, "dashboard_schema", DashboardConfig),
     ("backbone", "_backbone", BackboneConfig),
     ("backbone", "_timm", TimmBackboneConfig),
     ("masking", "_hybrid", HybridMaskingConfig),

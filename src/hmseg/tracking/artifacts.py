@@ -81,7 +81,8 @@ def _find(what: str, reference: Reference) -> Any:
         return wandb.Api(timeout=TIMEOUT).artifact(str(reference), type=TYPE)
     except UsageError as error:
         raise CheckpointError(
-            f"{what}: {first_line(error)} Or set WANDB_API_KEY, or give a checkpoint of this machine"
+            f"{what}: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too, or give a checkpoint of this "
+            "machine"
         ) from error
     except (Error, ValueError) as error:
         raise CheckpointError(

@@ -111,8 +111,8 @@ class RunLogger(WandbLogger):
             run = super().experiment
         except Error as error:
             raise TrackingError(
-                f"logger=wandb: {first_line(error)}; log in with 'wandb login' (or set WANDB_API_KEY), or "
-                "give logger.wandb.mode=offline, which needs neither account nor connection"
+                f"logger=wandb: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too, and "
+                "logger.wandb.mode=offline needs neither account nor connection"
             ) from error
         _started.append(self)
         if self._labels is not None:
