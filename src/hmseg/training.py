@@ -22,8 +22,8 @@ from hmseg.assembly import (
 from hmseg.callbacks import RunHistory
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
-from hmseg.errors import ConfigError
 from hmseg.episode_table import read_table
+from hmseg.errors import ConfigError
 from hmseg.evaluation_record import RUN_FILE, make_record, table_path
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json

@@ -12,17 +12,24 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
+from hmseg.errors import first_line
 from hmseg.module import SegmentationModule
 from hmseg.results import sha256
 from hmseg.tracking.artifacts import TYPE, artifact_name
-from hmseg.tracking.origin import write_origin
+from hmseg.tracking.origin import Origin, write_origin
 from hmseg.tracking.run_logger import RunLogger, run_loggers
 from hmseg.tracking.tables import class_table
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
 _BY_EPOCH = ("train/loss_epoch", "train/iou_epoch")
-_BEST = {"val/miou": "max", "val/fb_iou": "max", "val/miou_small": "max", "val/loss": "min", "train/loss": "min"}
+_BEST = {
+    "val/miou": "max",
+    "val/fb_iou": "max",
+    "val/miou_small": "max",
+    "val/loss": "min",
+    "train/loss": "min",
+}
 
 
 class WandbRun(Callback):
@@ -79,7 +86,7 @@ class WandbRun(Callback):
 
 
 def define_metrics(logger: RunLogger) -> None:
-    """Steps and summaries of the metrics; what isn't named goes by the training step and is the last value."""
+    """Steps and summaries of the metrics; what isn't named goes by the step and is its last value."""
     run = logger.experiment
     run.define_metric("epoch", step_metric=STEP)
     for name in _BY_EPOCH:
@@ -92,29 +99,43 @@ def define_metrics(logger: RunLogger) -> None:
 def send_checkpoints(logger: RunLogger, paths: list[Path], trainer: pl.Trainer) -> None:
     """Logs checkpoints as versions of the run's artifact, each under its name as alias.
 
+    What W&B doesn't take stays on this machine, with a warning: the training is done, and its test follows.
+
     Args:
         logger: of the run.
         paths: ``best.ckpt``, ``last.ckpt``; the last one becomes ``latest``.
         trainer: of the training.
     """
-    import wandb
+    from wandb.errors import Error
 
     origin = logger.origin
     assert origin.run is not None
     name, held = artifact_name(origin.run), {}
     for path in paths:
-        about = {
-            "sha256": sha256(path),
-            "run": origin.run,
-            "group": origin.group,
-            "step": trainer.global_step if path.stem == "last" else None,
-            "val_miou": _score(trainer) if path.stem == "best" else None,
-        }
-        artifact = wandb.Artifact(name, TYPE, metadata={k: v for k, v in about.items() if v is not None})
-        artifact.add_file(str(path), name=path.name)
-        logger.experiment.log_artifact(artifact, aliases=[path.stem])
-        held[path.name] = f"{name}:{path.stem}"
+        about = _about(path, origin, trainer)
+        try:
+            _send(logger, name, path, about)
+        except (Error, ValueError, OSError) as error:
+            log.warning("%s was not sent to W&B (%s)", path.name, first_line(error))
+        else:
+            held[path.name] = f"{name}:{path.stem}"
     write_origin(Path(trainer.default_root_dir), replace(origin, artifacts=held))
+
+
+def _send(logger: RunLogger, name: str, path: Path, about: dict[str, Any]) -> None:
+    import wandb
+
+    artifact = wandb.Artifact(name, TYPE, metadata=about)
+    artifact.add_file(str(path), name=path.name)  # a copy: last.ckpt may be written again
+    logger.experiment.log_artifact(artifact, aliases=[path.stem])
+
+
+def _about(path: Path, origin: Origin, trainer: pl.Trainer) -> dict[str, Any]:
+    """What is known of a checkpoint; an evaluation takes group and run from it."""
+    about = {"sha256": sha256(path), "run": origin.run, "group": origin.group}
+    if path.stem == "last":
+        return {**about, "step": trainer.global_step}
+    return {**about, "val_miou": _score(trainer)}
 
 
 def _checkpoints(trainer: pl.Trainer) -> list[Path]:

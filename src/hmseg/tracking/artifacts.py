@@ -81,8 +81,8 @@ def _find(what: str, reference: Reference) -> Any:
         return wandb.Api(timeout=TIMEOUT).artifact(str(reference), type=TYPE)
     except UsageError as error:
         raise CheckpointError(
-            f"{what}: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too, or give a checkpoint of this "
-            "machine"
+            f"{what}: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too; or give a checkpoint "
+            "of this machine"
         ) from error
     except (Error, ValueError) as error:
         raise CheckpointError(
@@ -100,7 +100,7 @@ def _checkpoint_in(what: str, artifact: Any) -> tuple[str, Any]:
     (path,) = found
     if entries[path].ref is not None:
         raise CheckpointError(f"{what}: {path} is a link to elsewhere, which is not followed")
-    return _harmless(what, path), entries[path]
+    return _harmless(what, path), artifact.get_entry(path)
 
 
 def _harmless(what: str, name: str) -> str:

@@ -60,13 +60,13 @@ def read_origin(folder: Path) -> Origin | None:
 def _parsed(found: Any) -> Origin | None:
     if not isinstance(found, dict) or not isinstance(found.get("project"), str):
         return None
-    texts = {key: found.get(key) for key in ("entity", "project", "run", "group")}
+    entity, run, group = (found.get(key) for key in ("entity", "run", "group"))
     artifacts = found.get("artifacts")
-    if not all(value is None or isinstance(value, str) for value in texts.values()):
+    if not all(value is None or isinstance(value, str) for value in (entity, run, group)):
         return None
     if not isinstance(artifacts, dict) or not all(isinstance(each, str) for each in artifacts.values()):
         return None
-    return Origin(artifacts={str(key): value for key, value in artifacts.items()}, **texts)
+    return Origin(entity, found["project"], run, group, artifacts)
 
 
 def origin_of(checkpoint: Path) -> Origin | None:

@@ -72,7 +72,7 @@ def wandb_table(rows: Sequence[Shown], epoch: int) -> Any:
     """A W&B table: epoch, episode, class, support and query with their masks, IoU."""
     import wandb
 
-    classes = wandb.Classes([{"id": value, "name": name} for value, name in _MEANINGS.items()])
+    classes = [{"id": value, "name": name} for value, name in _MEANINGS.items()]
 
     def picture(image: Pixels, **masks: Pixels) -> Any:
         drawn = {name: {"mask_data": mask, "class_labels": _MEANINGS} for name, mask in masks.items()}

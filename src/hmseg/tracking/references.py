@@ -63,4 +63,5 @@ def parse_reference(key: str, text: str) -> Reference:
     parts = path.split("/")
     if len(parts) != 3 or not all(_PART.fullmatch(part) for part in (*parts, alias if colon else "best")):
         raise CheckpointError(f"{key}={text}: {_EXPECTED}")
-    return Reference(*parts, alias=alias if colon else "best")
+    entity, project, artifact = parts
+    return Reference(entity, project, artifact, alias if colon else "best")

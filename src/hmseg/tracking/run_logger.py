@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers.wandb import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from hmseg.errors import ConfigError, TrackingError, first_line, unknown
 from hmseg.tracking.labels import Labels
-from hmseg.tracking.origin import Origin, read_origin
+from hmseg.tracking.origin import Origin
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -24,7 +23,8 @@ log = logging.getLogger(__name__)
 MODES = ("online", "offline", "disabled")
 """Sent as it comes; written to files, for ``wandb sync`` later; nothing."""
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 _started: list[RunLogger] = []
 
 
@@ -91,16 +91,15 @@ class RunLogger(WandbLogger):
             start["id"] = self._id = origin.run
 
     @property
-    @rank_zero_experiment
     def experiment(self) -> Run:
-        """The run, started now if it is not yet.
+        """The run, started now if it is not yet; on devices other than the first one what does nothing.
 
         Raises:
             TrackingError: no account, no connection.
         """
-        if self._experiment is None:
+        if self._experiment is None and rank_zero_only.rank == 0:
             self._start()
-        run: Run = self._experiment  # type: ignore[assignment]
+        run: Run = super().experiment
         return run
 
     def _start(self) -> None:

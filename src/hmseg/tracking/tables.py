@@ -14,7 +14,7 @@ from hmseg.reporting.object_sizes import BINS, object_share
 from hmseg.tracking.run_logger import run_loggers
 
 Sized = dict[str, tuple[int, float | None]]
-"""By the name of a bin of sizes: how many episodes, and mIoU over the classes that have one; None for none."""
+"""By the name of a bin of sizes: how many episodes, and mIoU over the classes that have any (or None)."""
 
 
 def miou_by_size(table: Rows) -> Sized:

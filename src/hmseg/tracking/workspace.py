@@ -76,8 +76,8 @@ def publish(request: Request) -> str:
         return str(build(request, entity).save().url)
     except (Error, OSError) as error:
         raise TrackingError(
-            f"the workspace can't be published: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too, and "
-            "dry_run=true prints it without an account"
+            f"the workspace can't be published: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too, "
+            "and dry_run=true prints it without an account"
         ) from error
 
 
