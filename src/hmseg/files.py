@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Files that are whole or not there, their digests, and the user's cache folder."""
-=======
-"""Files that are whole or not there."""
->>>>>>> 590de04608cca262ac8736e00c501b8af529d3ee
 
 from __future__ import annotations
 
@@ -13,11 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-<<<<<<< HEAD
 from typing import Any, BinaryIO, TextIO
-=======
-from typing import BinaryIO, TextIO
->>>>>>> 590de04608cca262ac8736e00c501b8af529d3ee
 
 
 @contextmanager
@@ -42,7 +34,6 @@ def writing(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def writing_bytes(path: Path) -> Iterator[BinaryIO]:
-<<<<<<< HEAD
     """The same for a binary file.
 
     Raises:
@@ -55,20 +46,13 @@ def writing_bytes(path: Path) -> Iterator[BinaryIO]:
         ...     os.listdir(folder)
         ['a.bin']
     """
-=======
-    """As :func:`writing`, a file of bytes."""
->>>>>>> 590de04608cca262ac8736e00c501b8af529d3ee
     with _moved(path) as handle, open(handle, "wb") as file:
         yield file
 
 
 @contextmanager
 def _moved(path: Path) -> Iterator[int]:
-<<<<<<< HEAD
     """The handle of a temporary file, which whoever takes it closes; it is moved to ``path`` at the end."""
-=======
-    """A handle, which the block closes, of the file under its temporary name."""
->>>>>>> 590de04608cca262ac8736e00c501b8af529d3ee
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         yield handle
