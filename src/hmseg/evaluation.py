@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,7 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from hmseg import environment
 from hmseg.assembly import build_datamodule, build_head, build_module, build_trainer
 from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
-from hmseg.callbacks import RunProgress
+from hmseg.callbacks import Interruption, RunProgress
 from hmseg.callbacks.journal import TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import Source, Split, class_names_of
@@ -26,6 +27,7 @@ from hmseg.errors import HmsegError
 from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record_path, table_path
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork
+from hmseg.plugins import ending_together
 from hmseg.records import Record, append_record
 from hmseg.results import print_classes, print_comparison, sha256, write_json
 from hmseg.run_checkpoints import read_checkpoint
@@ -51,9 +53,25 @@ def run(cfg: DictConfig) -> float:
     log.info("%s; %d episodes", describe_lists(data.source), episodes)
     module = build_module(cfg, data)
     module.restore(checkpoint)
-    callbacks: dict[str, Callback] = {"progress": RunProgress()} if cfg.trainer.enable_progress_bar else {}
-    journal = start_journal(cfg, module, data, path)
-    trainer = build_trainer(cfg, callbacks | ({"journal": journal} if journal else {}))
+    callbacks: dict[str, Callback] = {"interruption": Interruption()}
+    if cfg.trainer.enable_progress_bar:
+        callbacks["progress"] = RunProgress()
+    trainer = build_trainer(cfg, callbacks)
+    with ending_together(trainer):
+        return _evaluate(cfg, trainer, module, data, path, checkpoint)
+
+
+def _evaluate(
+    cfg: DictConfig,
+    trainer: pl.Trainer,
+    module: SegmentationModule,
+    data: EpisodeDataModule,
+    path: Path,
+    checkpoint: Mapping[str, Any],
+) -> float:
+    journal = start_journal(cfg, module, data, path, trainer.world_size)
+    if journal is not None:
+        trainer.callbacks.append(journal)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()
     scores = test(trainer, module, data)
     seconds = time.perf_counter() - started
@@ -75,18 +93,18 @@ def run(cfg: DictConfig) -> float:
 
 
 def start_journal(
-    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path
+    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path, devices: int
 ) -> TestJournal | None:
     """The journal of a test that is about to start, after telling module and data what is done already.
 
-    None in a fast development run, which leaves nothing.
+    None in a fast development run, which leaves nothing. One episode at least is left for each device.
     """
     if cfg.trainer.fast_dev_run:
         return None
     target = record_path(path, cfg.dataset.name, data, cfg.aggregation)
     key = identity(module, data, sha256(path))
     journal = TestJournal(target.with_name(f"{target.stem}.unfinished"), key)
-    done = journal.done[: len(data.test_specs) - 1]  # one at least is left, so that there is a test to run
+    done = journal.done[: max(0, len(data.test_specs) - devices)]
     if len(done):
         log.info("%d of %d episodes were tested before: going on", len(done), len(data.test_specs))
     module.tested = torch.from_numpy(done)

@@ -18,7 +18,7 @@ from hmseg.records import FORMAT, Record, record_id
 from hmseg.results import scores_record, sha256
 from hmseg.run_checkpoints import HISTORY, entry, provenance
 
-ELSEWHERE = ("callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes")
+ELSEWHERE = ("callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes", "requeue")
 """Parts of the configuration that say where things go and change no number: left out of records."""
 NETWORK = ("model", "masking", "backbone")
 RUN_FILE = "run.json"

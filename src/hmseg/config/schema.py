@@ -175,6 +175,7 @@ class TrainConfig(BaseConfig):
     test: bool = _key(True, "test the best and the last checkpoint at the end")
     baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
     void_in_loss: str = _key("background", "void pixels in training: background, as published, or ignore")
+    requeue: bool = _key(True, "in a SLURM job: a signal to stop puts the job back into the queue")
     optimizer: Any = MISSING
     logger: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
@@ -187,6 +188,7 @@ class EvaluateConfig(BaseConfig):
     ckpt: str = _key(MISSING, "checkpoint, or a run folder (its best checkpoint)")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
     episodes: str | None = _key(None, "file of hmseg.episodes: test on exactly its episodes")
+    requeue: bool = _key(True, "in a SLURM job: a signal to stop puts the job back into the queue")
     baselines: bool = _key(False, "also report all-foreground, untrained and training-free baselines")
 
 
