@@ -56,7 +56,7 @@ def test_devices_that_are_not_slurms_tasks_are_refused(
 def test_a_plain_call_in_a_batch_script_is_no_step(slurm: pytest.MonkeyPatch) -> None:
     slurm.delenv("SLURM_STEP_ID")
     check_cluster(1, 1)
-    with pytest.raises(ConfigError, match="start one for each device with srun"):
+    with pytest.raises(ConfigError, match="start one for each device, with srun"):
         check_cluster(4, 1)  # without srun the other three would never come
 
 
