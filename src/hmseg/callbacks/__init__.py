@@ -1,4 +1,4 @@
-"""Lightning callbacks: progress, history, checkpoints, gradients, speed, pictures, W&B; what may end a run."""
+"""Lightning callbacks: progress, history, checkpoints, gradients, speed, pictures, W&B, ends of a run."""
 
 from hmseg.callbacks.finite_loss import FiniteLoss
 from hmseg.callbacks.fixed_episodes import FixedEpisodes

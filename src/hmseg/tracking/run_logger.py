@@ -97,7 +97,8 @@ class RunLogger(WandbLogger):
         Raises:
             TrackingError: no account, no connection.
         """
-        if self._experiment is None and rank_zero_only.rank == 0:
+        first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+        if self._experiment is None and first:
             self._start()
         run: Run = super().experiment
         return run
