@@ -45,7 +45,9 @@ def test_each_job_of_the_sweep_is_a_training_with_its_values() -> None:
 
 
 def test_values_that_hydra_could_misread_arrive() -> None:
-    words = command({"optimizer.lr": 1e-05, "baselines": False, "loader.cache": None, "masking": "hybrid_soft"})
+    words = command(
+        {"optimizer.lr": 1e-05, "baselines": False, "loader.cache": None, "masking": "hybrid_soft"}
+    )
     cfg = compose(*words[4:])
     assert (cfg.optimizer.lr, cfg.baselines, cfg.masking.mix) == (1e-5, False, 0.25)
 

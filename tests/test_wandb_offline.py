@@ -90,7 +90,9 @@ def test_tests_of_best_and_last_by_size_of_the_object(trained: Written, folder: 
         assert trained.values(f"test_{which}/miou") == [record["miou"]]
         assert trained.values(f"test_{which}/fb_iou") == [record["fb_iou"]]
         assert trained.values(f"test_{which}/miou_small") == [record["small_objects"]["miou"]]
-        sized = [name for row in trained.history for name in row if name.startswith(f"test_{which}/miou_size")]
+        sized = [
+            name for row in trained.history for name in row if name.startswith(f"test_{which}/miou_size")
+        ]
         assert sized
         table = files(folder, trained.values(f"test_{which}/sizes")[0])
         assert [row[0] for row in table["data"]] == ["below 1 %", "1 to 5 %", "5 to 20 %", "20 % and more"]

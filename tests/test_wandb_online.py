@@ -69,7 +69,9 @@ def test_the_training_arrived_with_its_group_its_metrics_and_its_end(session: Se
 
 
 def test_both_checkpoints_arrived_whole(session: Session) -> None:
-    sent = {key: each for key, each in session.server.artifacts.items() if each["artifactTypeName"] == "model"}
+    sent = {
+        key: each for key, each in session.server.artifacts.items() if each["artifactTypeName"] == "model"
+    }
     for (key, artifact), name in zip(sent.items(), ("best", "last"), strict=True):
         assert artifact["artifactCollectionName"] == f"checkpoint-{session.run}"
         assert name in {each["alias"] for each in artifact["aliases"]}
@@ -95,13 +97,18 @@ def test_both_evaluations_are_linked_to_the_training(session: Session) -> None:
         run = server.runs[name]
         assert run["groupName"] == "shapes_quick" and "evaluate" in run["tags"]
         about = json.loads(run["config"])["checkpoint"]["value"]
-        assert (about["artifact"], about["run"]) == (f"team/hmseg/checkpoint-{session.run}:{alias}", session.run)
+        assert (about["artifact"], about["run"]) == (
+            f"team/hmseg/checkpoint-{session.run}:{alias}",
+            session.run,
+        )
 
 
 def test_an_artifact_that_is_not_there_is_one_line(session: Session) -> None:
     lines = [line for line in session.done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
-    assert lines[0].startswith(f"error: ckpt=wandb:team/hmseg/checkpoint-{session.run}:v7: W&B doesn't give it (")
+    assert lines[0].startswith(
+        f"error: ckpt=wandb:team/hmseg/checkpoint-{session.run}:v7: W&B doesn't give it ("
+    )
     assert "evaluate ended with 2" in session.done.stderr
 
 

@@ -53,7 +53,9 @@ def run_all(
         environment: besides this process's, whose W&B account and folders are left out.
     """
     own = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    folders = {f"WANDB_{name}_DIR": str(folder / f"wandb-{name.lower()}") for name in ("DATA", "CACHE", "CONFIG")}
+    folders = {
+        f"WANDB_{name}_DIR": str(folder / f"wandb-{name.lower()}") for name in ("DATA", "CACHE", "CONFIG")
+    }
     return subprocess.run(
         [sys.executable, "-c", _SCRIPT, json.dumps(programs)],
         cwd=folder,

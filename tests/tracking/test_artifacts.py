@@ -107,7 +107,10 @@ def test_a_damaged_one_is_fetched_again_and_records_beside_it_stay(at_wandb: Any
     [
         ({}, "expected one .ckpt file in the artifact, it holds nothing"),
         ({"model.pt": Entry()}, "expected one .ckpt file in the artifact, it holds model.pt"),
-        ({"a.ckpt": Entry(), "b.ckpt": Entry()}, "expected one .ckpt file in the artifact, it holds a.ckpt, b"),
+        (
+            {"a.ckpt": Entry(), "b.ckpt": Entry()},
+            "expected one .ckpt file in the artifact, it holds a.ckpt",
+        ),
         ({"best.ckpt": Entry(ref="file:///etc/passwd")}, "best.ckpt is a link to elsewhere"),
         ({"../../best.ckpt": Entry()}, "'../../best.ckpt' is no name for a file"),
         ({"/tmp/best.ckpt": Entry()}, "'/tmp/best.ckpt' is no name for a file"),

@@ -74,7 +74,7 @@ def test_without_a_group_all_runs_are_compared(capsys: pytest.CaptureFixture[str
     [
         ("entity=a/b", "entity: expected letters, digits, '-', '_' and '.', got 'a/b'"),
         ("project=../x", "project: expected letters"),
-        ("group=\"it's\"", "group: expected a text without quotes and backslashes"),
+        ('group="it\'s"', "group: expected a text without quotes and backslashes"),
         ("workspace=' '", "workspace: expected a text without quotes"),
         ("checkpoint=besst", "unknown checkpoint 'besst': did you mean 'best'?"),
         ("grup=x", "unknown key"),

@@ -97,17 +97,18 @@ class RunLogger(WandbLogger):
         Raises:
             TrackingError: no account, no connection.
         """
-        if self._experiment is None and rank_zero_only.rank == 0:
+        if self._experiment is None:
             self._start()
         run: Run = super().experiment
         return run
 
+    @rank_zero_only
     def _start(self) -> None:
         from wandb.errors import Error
 
         Path(self._wandb_init["dir"]).mkdir(parents=True, exist_ok=True)
         try:
-            run = super().experiment
+            _ = super().experiment
         except Error as error:
             raise TrackingError(
                 f"logger=wandb: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too, and "
@@ -115,7 +116,13 @@ class RunLogger(WandbLogger):
             ) from error
         _started.append(self)
         if self._labels is not None:
-            run.config.update({"labels": self._labels.plain()}, allow_val_change=True)
+            self.configure({"labels": self._labels.plain()})
+
+    @rank_zero_only
+    def configure(self, values: dict[str, Any]) -> None:
+        """Adds to the run's configuration."""
+        update: Callable[..., None] = self.experiment.config.update
+        update(values, allow_val_change=True)
 
     @property
     def origin(self) -> Origin:
