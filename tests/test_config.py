@@ -14,11 +14,13 @@ import yaml
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
+from hmseg.assembly import build_callbacks
 from hmseg.config import Composer, check, compose, conf_dir
 from hmseg.config.schema import SCHEMAS, TrainerConfig
 from hmseg.errors import CheckpointError, ConfigError
 
-GROUPS = sorted(path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra")
+NOT_OURS = {"hydra", "wandb"}  # read by Hydra itself and by W&B's sweep agent
+GROUPS = sorted(path.name for path in conf_dir().iterdir() if path.is_dir() and path.name not in NOT_OURS)
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
 FILES = sorted(conf_dir().rglob("*.yaml"))
 
@@ -74,8 +76,11 @@ def test_default_is_the_embedded_run() -> None:
 
 def test_several_loggers_at_once() -> None:
     assert list(compose("logger=[csv,tensorboard]").logger) == ["csv", "tensorboard"]
-    assert not compose("logger=none").logger
-    assert compose("logger=none").callbacks.learning_rate is None  # Lightning refuses it without a logger
+    for words in (("logger=none",), ("logger.csv=null",), ("~logger",)):
+        cfg = compose(*words)
+        assert not any((cfg.logger or {}).values())
+        assert "learning_rate" not in build_callbacks(cfg)  # Lightning refuses it without a logger
+    assert "learning_rate" in build_callbacks(compose())
 
 
 def test_data_sets_keep_their_options_in_one_place() -> None:

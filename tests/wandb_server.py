@@ -53,6 +53,7 @@ class Server:
             "GetDefaultEntity": lambda _: {"viewer": self._viewer()},
             "ServerFeaturesQuery": lambda _: {"serverInfo": {"features": []}},
             "OrganizationCoreWeaveOrganizationID": lambda _: {"entity": {"organization": None}},
+            "RunResumeStatus": self._no_earlier_run,
             "UpsertBucket": self._run,
             "CreateRunFiles": self._run_files,
             "ArtifactType": lambda _: {"project": {"artifact": None}},
@@ -88,6 +89,11 @@ class Server:
     def _viewer(self) -> dict[str, Any]:
         who = {"id": "VXNlcjox", "entity": ENTITY, "username": "me", "email": "", "flags": "{}"}
         return {**who, "teams": {"edges": []}}
+
+    def _no_earlier_run(self, given: dict[str, Any]) -> Any:
+        entity = {"id": "RW50aXR5OjE=", "name": ENTITY}
+        about = {"id": "UHJvamVjdDox", "name": given["project"], "entity": entity}
+        return {"model": {**about, "bucket": None}}
 
     def _run(self, given: dict[str, Any]) -> Any:
         run = self.runs.setdefault(given["name"], {})

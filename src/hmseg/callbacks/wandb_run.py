@@ -22,6 +22,8 @@ from hmseg.tracking.tables import class_table
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
+BEST_SCORE = "val/miou_best"
+"""What a W&B sweep is steered by (conf/wandb/sweep.yaml)."""
 _BY_EPOCH = ("train/loss_epoch", "train/iou_epoch")
 _BEST = {
     "val/miou": "max",
@@ -72,7 +74,7 @@ class WandbRun(Callback):
         better = self._best is None or float(score) > self._best
         self._best = max(float(score), -1.0 if self._best is None else self._best)
         for logger in run_loggers(trainer.loggers) if trainer.is_global_zero else ():
-            values: dict[str, Any] = {"val/miou_best": self._best}
+            values: dict[str, Any] = {BEST_SCORE: self._best}
             if better:
                 values["val/classes"] = _classes(trainer, pl_module)
             logger.log_step(values, trainer.global_step)

@@ -26,7 +26,7 @@ def use_checkpoint(logger: RunLogger, path: Path) -> None:
     origin, digest = origin_of(path), sha256(path)
     artifact = None if origin is None else origin.artifact(path.name)
     about = {"file": path.name, "sha256": digest, "artifact": artifact, "run": origin and origin.run}
-    logger.experiment.config.update({"checkpoint": about})  # type: ignore[no-untyped-call]
+    logger.configure({"checkpoint": about})
     if artifact is None or logger.mode != "online":
         return
     if problem := _use(logger, artifact, digest):

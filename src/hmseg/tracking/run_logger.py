@@ -97,18 +97,18 @@ class RunLogger(WandbLogger):
         Raises:
             TrackingError: no account, no connection.
         """
-        first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
-        if self._experiment is None and first:
+        if self._experiment is None:
             self._start()
         run: Run = super().experiment
         return run
 
+    @rank_zero_only
     def _start(self) -> None:
         from wandb.errors import Error
 
         Path(self._wandb_init["dir"]).mkdir(parents=True, exist_ok=True)
         try:
-            run = super().experiment
+            _ = super().experiment
         except Error as error:
             raise TrackingError(
                 f"logger=wandb: {first_line(error).rstrip('.')}; WANDB_API_KEY works, too, and "
@@ -116,7 +116,13 @@ class RunLogger(WandbLogger):
             ) from error
         _started.append(self)
         if self._labels is not None:
-            run.config.update({"labels": self._labels.plain()}, allow_val_change=True)
+            self.configure({"labels": self._labels.plain()})
+
+    @rank_zero_only
+    def configure(self, values: dict[str, Any]) -> None:
+        """Adds to the run's configuration."""
+        update: Callable[..., None] = self.experiment.config.update
+        update(values, allow_val_change=True)
 
     @property
     def origin(self) -> Origin:
@@ -132,8 +138,14 @@ class RunLogger(WandbLogger):
 
     def finish(self, failed: bool) -> None:
         """Ends the run; W&B's client sends what is left, which may take a while."""
-        if self._experiment is not None:
+        if self._experiment is None:
+            return
+        try:
             self._experiment.finish(exit_code=int(failed))
+        except Exception as error:  # noqa: BLE001 - of its service process, too: our work is done all the same
+            log.warning(
+                "the W&B run did not end well (%s); 'wandb sync' may send it again", first_line(error)
+            )
 
 
 def run_loggers(loggers: Sequence[Logger]) -> list[RunLogger]:
