@@ -80,7 +80,7 @@ def everything(rank: int, count: int, folder: Path) -> dict[str, Any]:
     trainer.test(module, data, verbose=False)
     found["test"] = (module.scores, module.small_scores)
     found["rows"] = module.take_rows()
-    data.tested, module.tested = frozenset(range(4)), tested(data)  # the others were tested before
+    data.tested, module.tested = frozenset(range(4)), made_up_rows(data)  # the others were tested before
     tiny_trainer(folder, **several(count)).test(module, data, verbose=False)
     found["resumed"] = module.scores
     few = data_of(batch_size=1, val_episodes=count - 1 or 1)
@@ -90,7 +90,7 @@ def everything(rank: int, count: int, folder: Path) -> dict[str, Any]:
     return found | leaving(folder, count)
 
 
-def tested(data: EpisodeDataModule) -> Tensor:
+def made_up_rows(data: EpisodeDataModule) -> Tensor:
     """Rows of the first four test episodes, made up."""
     rows = torch.ones(4, 8, dtype=torch.int64)
     rows[:, 0], rows[:, 1] = torch.arange(4), torch.tensor([spec.class_id for spec in data.test_specs[:4]])

@@ -87,7 +87,7 @@ def find_resumed(given: str) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    folder = Path(given).expanduser()
+    folder = Path(given).expanduser().absolute()
     if not folder.is_dir():
         return find_checkpoint("resume", given, ())
     for place in (folder / "checkpoints", folder):
@@ -95,7 +95,7 @@ def find_resumed(given: str) -> Path:
         for path in damaged if chosen is not None else ():
             print(f"warning: {path} is damaged, going on from {chosen}", file=sys.stderr)
         if chosen is not None:
-            return chosen.absolute()
+            return chosen
         if damaged:
             raise CheckpointError(
                 f"resume={given}: {' and '.join(path.name for path in damaged)} damaged, and no other "

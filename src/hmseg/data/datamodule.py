@@ -262,15 +262,15 @@ class EpisodeDataModule(pl.LightningDataModule):
         self, specs: Sequence[EpisodeSpec], original_size: bool, done: Collection[int] = ()
     ) -> EpisodeLoader:
         rank, world_size = self._device()
-        items = eval_items(specs, rank, world_size, done)
-        if not items:  # Lightning would leave this device out, and the others wait for its sums
+        if (left := len(specs) - len(done)) < world_size:  # judged alike on all of them
+            # Lightning would leave out a device that has none, and the others wait for its sums.
             raise ConfigError(
-                f"{len(specs)} evaluation episodes for {world_size} devices leave one without any: give more "
+                f"{left} evaluation episodes for {world_size} devices leave one without any: give more "
                 "episodes or fewer devices"
             )
         return EpisodeLoader(
             self._dataset(original_size),
-            items,
+            eval_items(specs, rank, world_size, done),
             self.eval_batch_size,
             self.num_workers,
             self.seed,
