@@ -194,9 +194,9 @@ def report(records: dict[str, Record]) -> str:
         "# ONNX Runtime beside PyTorch",
         "",
         f"One 1-shot episode, {MASKING} masking, {BACKBONE}, random weights, float32, opset {OPSET}, files "
-        "of `any_size=true`. Seconds are medians (fastest to slowest); memory is the peak of a process that does "
-        "nothing else, in which PyTorch is imported (0.4 GB), also for ONNX Runtime's rows. PyTorch's rows "
-        "are the fast path.",
+        "of `any_size=true`. Seconds are medians (fastest to slowest); memory is the peak of a process that "
+        "does nothing else, in which PyTorch is imported (0.4 GB), also for ONNX Runtime's rows. PyTorch's "
+        "rows are the fast path.",
         "",
         "| model | side | way | seconds | beside PyTorch | peak GB |",
         "|---|--:|---|--:|--:|--:|",
