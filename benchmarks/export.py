@@ -3,9 +3,9 @@
 python benchmarks/export.py results/export [--models hsnet asnet vat] [--files FOLDER] [--only-export]
     [--repeats 5] [--threads 0]
 
-Hybrid masking, ResNet-50, random weights, the published image size. ONNX files, as ``any_size=true`` writes
-them, are written and checked into FOLDER where they are not there yet. Then each way runs in a process of its own:
-one call that is not counted, then ``--repeats``. A model that is measured again replaces its record. Writes
+Hybrid masking, ResNet-50, random weights, the published image size. ONNX files (as of ``any_size=true``) are
+written and checked into FOLDER where they are not there yet. Then each way runs in a process of its own: one
+call that is not counted, then ``--repeats``. A model that is measured again replaces its record. Writes
 NAME.json and NAME.md.
 """
 
@@ -193,9 +193,10 @@ def report(records: dict[str, Record]) -> str:
     lines = [
         "# ONNX Runtime beside PyTorch",
         "",
-        f"One 1-shot episode, {MASKING} masking, {BACKBONE}, random weights, float32, opset {OPSET}, "
-        "`any_size=true`. Seconds are medians (fastest to slowest); memory is the peak of a process that does nothing else, in which "
-        "PyTorch is imported (0.4 GB), also for ONNX Runtime's rows. PyTorch's rows are the fast path.",
+        f"One 1-shot episode, {MASKING} masking, {BACKBONE}, random weights, float32, opset {OPSET}, files "
+        "of `any_size=true`. Seconds are medians (fastest to slowest); memory is the peak of a process that "
+        "does nothing else, in which PyTorch is imported (0.4 GB), also for ONNX Runtime's rows. PyTorch's "
+        "rows are the fast path.",
         "",
         "| model | side | way | seconds | beside PyTorch | peak GB |",
         "|---|--:|---|--:|--:|--:|",

@@ -72,4 +72,4 @@ def larger(size: int, other: int) -> int:
     """
     if isinstance(size, Tensor):  # of a traced shape
         return size.clamp(min=other)
-    return torch.sym_max(size, other)  # type: ignore[no-any-return, no-untyped-call]
+    return torch.sym_max(size, other)  # type: ignore[no-untyped-call, no-any-return]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hmseg.backbones import Backbone, FeatureInfo
+from hmseg.config.checks_export import FORMATS
 from hmseg.deployment.checking import check
 from hmseg.deployment.formats import METADATA_FILE, find_format
 from hmseg.deployment.parts import Part, Sizes, Tensors, example, parts_of, sizes_to_try
@@ -24,7 +25,6 @@ from hmseg.networks.fewshot import Levels
 
 SIDE = 64
 METADATA = {"hmseg.part": "whole", "hmseg.mean": "[0.485, 0.456, 0.406]"}
-FORMATS = ("onnx", "torchscript", "torch_export")
 
 
 class FourLevels(Backbone):
@@ -75,7 +75,7 @@ def written(made: FewShotNetwork, name: str, part: str, any_size: bool, folder: 
     square = Sizes(2, 2, (SIDE, SIDE), (SIDE, SIDE))
     paths = []
     for each in parts_of(made, part, any_size):
-        paths.append(folder / each.name)
+        paths.append(folder / f"{each.name}{FORMATS[name]}")
         form.write(each, example(each, square), paths[-1], METADATA)
     return paths
 
@@ -116,14 +116,9 @@ def onnx_session(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("name", ["torchscript"])
-@pytest.mark.parametrize("model", ["asnet", "vat"])
-def test_split_in_two(model: str, name: str, tmp_path: Path) -> None:
-    assert max(errors(network(model), name, "split", False, tmp_path).values()) < 1e-5
-
-
-@pytest.mark.parametrize("model", ["hsnet", "asnet", "vat"])
-@pytest.mark.parametrize("name", ["onnx", "torchscript"])
+@pytest.mark.parametrize(
+    ("model", "name"), [("hsnet", "onnx"), ("asnet", "onnx"), ("vat", "onnx"), ("asnet", "torchscript")]
+)
 def test_images_of_any_size(model: str, name: str, tmp_path: Path) -> None:
     found = errors(network(model), name, "split", True, tmp_path)
     assert len(found) == 4
