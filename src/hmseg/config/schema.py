@@ -18,6 +18,7 @@ from hmseg.config.schema_data import DATASETS, DatasetConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_report import ReportConfig
 from hmseg.config.schema_reproduce import ReproduceConfig
+from hmseg.config.schema_sweeps import SWEEPS
 
 
 def _key(default: Any, text: str) -> Any:
@@ -249,6 +250,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     ("optimizer", "_adam", AdamConfig),
     ("optimizer", "_adamw", AdamWConfig),
     ("optimizer", "_sgd", SGDConfig),
+    *SWEEPS,
 )
 
 
