@@ -110,13 +110,17 @@ class OptunaSearch(Sweeper):
             raise missing("optuna", "hydra/sweeper=optuna") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            return optuna.create_study(
+            study = optuna.create_study(
                 storage=self.storage,
-                sampler=instantiate(self.sampler),
                 study_name=self.study_name,
                 direction=self.direction,  # type: ignore[arg-type]  # checked there
                 load_if_exists=True,
             )
+            # Of a study that goes on, another seed: the first one's values have been tried.
+            seed = self.sampler.get("seed")
+            more = {} if seed is None else {"seed": seed + len(study.trials)}
+            study.sampler = instantiate(self.sampler, **more)
+            return study
         except ValueError as error:
             raise ConfigError(f"hydra.sweeper: {error}") from None
 
