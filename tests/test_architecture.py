@@ -25,6 +25,7 @@ ENTRY_POINTS = {
     "evaluation_record",
     "cli",
     "assembly",
+    "dashboard",
 }
 
 
@@ -50,8 +51,8 @@ def test_only_entry_points_and_config_import_hydra() -> None:
             assert not any(name.split(".")[0] in {"hydra", "omegaconf"} for name in imports(path)), path
 
 
-def test_only_module_callbacks_data_module_and_entry_points_import_lightning() -> None:
-    allowed = ENTRY_POINTS | {"module", "callbacks"}
+def test_only_module_callbacks_loggers_data_module_and_entry_points_import_lightning() -> None:
+    allowed = ENTRY_POINTS | {"module", "callbacks", "tracking"}
     for path in modules("**/*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         if parts[0] not in allowed and parts[-1] != "datamodule":
@@ -99,15 +100,28 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
         "hmseg.reproduce",
         "hmseg.claims",
         "hmseg.reproduction.run",
+        "hmseg.dashboard",
+        "hmseg.tracking.artifacts",
         "hmseg.sweeps.work",
         "hydra_plugins.hmseg_sweeps",
     ],
 )
 def test_entry_points_answer_before_torch_is_imported(module: str) -> None:
-    heavy = {"torch", "pytorch_lightning", "joblib", "submitit", "optuna"}
+    heavy = {"torch", "pytorch_lightning", "wandb", "joblib", "submitit", "optuna"}
     script = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_wandb_is_imported_where_it_is_used_and_only_for_tracking() -> None:
+    for path in modules("**/*.py"):
+        if not any(name.split(".")[0] == "wandb" for name in imports(path)):
+            continue
+        assert path.parent.name in ("tracking", "callbacks"), path
+        for node in ast.parse(path.read_text()).body:  # of the file, not of its functions
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "wandb" for name in names), path
 
 
 def test_public_names_are_all_there() -> None:

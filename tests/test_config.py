@@ -18,7 +18,8 @@ from hmseg.config import Composer, check, compose, conf_dir
 from hmseg.config.schema import SCHEMAS, TrainerConfig
 from hmseg.errors import CheckpointError, ConfigError
 
-GROUPS = sorted(path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra")
+NOT_OURS = {"hydra", "wandb"}  # read by Hydra itself and by W&B's sweep agent
+GROUPS = sorted(path.name for path in conf_dir().iterdir() if path.is_dir() and path.name not in NOT_OURS)
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
 FILES = sorted(conf_dir().rglob("*.yaml"))
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
+from pytorch_lightning.callbacks import Callback, Checkpoint, LearningRateMonitor, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -22,6 +23,9 @@ from hmseg.feature_store import FeatureStore, store_folder
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
 from hmseg.run_checkpoints import fingerprint
+from hmseg.tracking.labels import labels_of
+from hmseg.tracking.origin import Origin
+from hmseg.tracking.run_logger import label_runs
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -113,8 +117,9 @@ def build_trainer(
 def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
     """The callbacks of ``cfg.callbacks`` by name; entries set to null are left out.
 
-    So are checkpoints in a fast development run (Lightning still writes those saved by the clock there), and
-    progress bars where ``trainer.enable_progress_bar`` is false (Lightning refuses the two together).
+    So are checkpoints in a fast development run (Lightning still writes those saved by the clock there),
+    progress bars where ``trainer.enable_progress_bar`` is false, and the learning rate's monitor where there
+    is no logger (Lightning refuses them then).
     """
     named = {name: instantiate(node) for name, node in (cfg.callbacks or {}).items() if node is not None}
     unwanted: tuple[type[Callback], ...] = ()
@@ -122,9 +127,26 @@ def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:
         unwanted += (Checkpoint,)
     if not cfg.trainer.enable_progress_bar:
         unwanted += (ProgressBar,)
+    if not any((cfg.logger or {}).values()):
+        unwanted += (LearningRateMonitor,)
     return {name: each for name, each in named.items() if not isinstance(each, unwanted)}
 
 
-def build_loggers(cfg: DictConfig) -> list[Logger]:
-    """The loggers of ``cfg.logger``; entries set to null are left out."""
-    return [instantiate(node) for node in (cfg.logger or {}).values() if node is not None]
+def build_loggers(cfg: DictConfig, kind: str, origin: Origin | None = None) -> list[Logger]:
+    """The loggers of ``cfg.logger``; entries set to null are left out.
+
+    Args:
+        cfg: of a training or evaluation.
+        kind: ``train`` or ``evaluate``, for W&B.
+        origin: the W&B run that is continued, or whose checkpoint is evaluated.
+    """
+    loggers = [instantiate(node) for node in (cfg.logger or {}).values() if node is not None]
+    label_runs(loggers, labels_of(plain_config(cfg), kind, chosen_experiment()), origin)
+    return loggers
+
+
+def chosen_experiment() -> str | None:
+    """The option of ``experiment=…``; None for none, and outside a run."""
+    run = HydraConfig.get() if HydraConfig.initialized() else None
+    name = None if run is None else run.runtime.choices.get("experiment")
+    return None if name is None else str(name)

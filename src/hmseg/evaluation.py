@@ -15,13 +15,20 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from hmseg import environment
-from hmseg.assembly import build_datamodule, build_head, build_module, build_trainer
+from hmseg.assembly import (
+    build_datamodule,
+    build_head,
+    build_loggers,
+    build_module,
+    build_trainer,
+    plain_config,
+)
 from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
 from hmseg.callbacks import RunProgress
 from hmseg.callbacks.journal import TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import Source, Split, class_names_of
-from hmseg.episode_table import write_table
+from hmseg.episode_table import read_table, write_table
 from hmseg.errors import HmsegError
 from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record_path, table_path
 from hmseg.module import SegmentationModule
@@ -29,12 +36,17 @@ from hmseg.networks import FewShotNetwork
 from hmseg.records import Record, append_record
 from hmseg.results import print_classes, print_comparison, sha256, write_json
 from hmseg.run_checkpoints import read_checkpoint
+from hmseg.tracking.lineage import use_checkpoint
+from hmseg.tracking.origin import origin_of
+from hmseg.tracking.run_logger import ends_its_runs, run_loggers
+from hmseg.tracking.tables import log_test
 
 log = logging.getLogger(__name__)
 CALIBRATION_EPISODES = 40
 """Training episodes on which the correlation prior's threshold is chosen."""
 
 
+@ends_its_runs
 def run(cfg: DictConfig) -> float:
     """The entry point's work: evaluate ``cfg.ckpt``, print, record; gives the mIoU.
 
@@ -53,7 +65,9 @@ def run(cfg: DictConfig) -> float:
     module.restore(checkpoint)
     callbacks: dict[str, Callback] = {"progress": RunProgress()} if cfg.trainer.enable_progress_bar else {}
     journal = start_journal(cfg, module, data, path)
-    trainer = build_trainer(cfg, callbacks | ({"journal": journal} if journal else {}))
+    loggers = build_loggers(cfg, "evaluate", origin_of(path))
+    trainer = build_trainer(cfg, callbacks | ({"journal": journal} if journal else {}), loggers)
+    start_logging(cfg, trainer, path)
     started = time.perf_counter()
     scores = test(trainer, module, data)
     seconds = time.perf_counter() - started
@@ -71,7 +85,19 @@ def run(cfg: DictConfig) -> float:
         record = make_record(module, data, path, checkpoint, rows, seconds)
         target = save_record(cfg, path, data, record, journal)
         print(f"written to {target}")
+        which, step = record["checkpoint"]["which"], record["training"]["step"] or 0
+        names = class_names_of(data.source, "test")
+        log_test(trainer.loggers, which, scores, names, read_table(table_path(target)), step)
     return scores[0].miou
+
+
+def start_logging(cfg: DictConfig, trainer: pl.Trainer, path: Path) -> None:
+    """Tells the loggers the configuration, and W&B which checkpoint is tested."""
+    for logger in trainer.loggers:
+        logger.log_hyperparams(plain_config(cfg))
+    if trainer.is_global_zero:
+        for run in run_loggers(trainer.loggers):
+            use_checkpoint(run, path)
 
 
 def start_journal(

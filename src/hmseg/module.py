@@ -185,6 +185,10 @@ class SegmentationModule(pl.LightningModule):
         """Logs the scores over all devices."""
         self._log_scores("test")
 
+    def predict(self, batch: Episode) -> Tensor:
+        """(B, H, W) masks of the queries at the network's size, from all supports together."""
+        return self._aggregate(self._logits(batch))
+
     def running_scores(self) -> Scores | None:
         """Scores of what this device has seen of the evaluation going on; waits for the device."""
         metric, _ = self._metrics(self._stage)

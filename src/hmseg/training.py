@@ -22,15 +22,20 @@ from hmseg.assembly import (
 from hmseg.callbacks import RunHistory
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
+from hmseg.episode_table import read_table
 from hmseg.errors import ConfigError
-from hmseg.evaluation_record import RUN_FILE, make_record
+from hmseg.evaluation_record import RUN_FILE, make_record, table_path
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
+from hmseg.tracking.origin import read_origin
+from hmseg.tracking.run_logger import ends_its_runs
+from hmseg.tracking.tables import log_test
 
 log = logging.getLogger(__name__)
 
 
+@ends_its_runs
 def run(cfg: DictConfig) -> float | None:
     """The entry point's work; gives the best validation mIoU, for sweepers.
 
@@ -41,7 +46,8 @@ def run(cfg: DictConfig) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_datamodule(cfg)
     module = build_module(cfg, data)
-    trainer = build_trainer(cfg, build_callbacks(cfg), build_loggers(cfg))
+    origin = read_origin(Path(cfg.paths.output_dir)) if cfg.resume else None
+    trainer = build_trainer(cfg, build_callbacks(cfg), build_loggers(cfg, "train", origin))
     draw_evaluation(cfg, data)
     announce(cfg, data, module)
     if not trainer.fast_dev_run and trainer.is_global_zero:  # type: ignore[attr-defined]
@@ -173,6 +179,14 @@ def evaluate_one(
         record = make_record(module, data, path, checkpoint, rows, seconds, training)
         target = evaluation.save_record(cfg, path, data, record, journal)
         log.info("checkpoint %s, record %s", path, target.name)
+        log_test(
+            trainer.loggers,
+            record["checkpoint"]["which"],
+            scores,
+            class_names_of(data.source, "test"),
+            read_table(table_path(target)),
+            record["training"]["step"],
+        )
 
 
 def history_of(trainer: pl.Trainer) -> RunHistory | None:

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hmseg.config.checks_dashboard import check_dashboard
 from hmseg.config.checks_episodes import check_episodes
 from hmseg.config.checks_parts import check_parts
 from hmseg.config.checks_prepare import check_prepare
@@ -60,6 +61,10 @@ def check(cfg: DictConfig) -> None:
     """
     if "sweep" in (_fields(cfg) or cfg):  # a report: nothing is built
         for test in (_keys, _interpolations, check_report):
+            test(cfg)
+        return
+    if "workspace" in (_fields(cfg) or cfg):  # a dashboard: nothing is built
+        for test in (_keys, _interpolations, check_dashboard):
             test(cfg)
         return
     if "archive" in (_fields(cfg) or cfg):  # preparation: no network, no training
@@ -180,6 +185,7 @@ def _choices(cfg: DictConfig) -> None:
         ("aggregation", AGGREGATIONS),
         ("features.precision", ("float32", "float16")),
         ("dataset.novel", ("keep", "drop")),
+        ("logger.wandb.mode", ("online", "offline", "disabled")),
         ("void_in_loss", ("background", "ignore")),
         ("split", ("test", "val")),
         ("trainer.precision", PRECISIONS),

@@ -10,6 +10,8 @@ import yaml
 
 from hmseg.config.composer import Composer
 from hmseg.errors import CheckpointError, ConfigError
+from hmseg.tracking.artifacts import fetch
+from hmseg.tracking.references import is_reference
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
 
@@ -44,16 +46,16 @@ def find_checkpoint(key: str, given: str, names: Sequence[str]) -> Path:
 
     Args:
         key: of the setting, for the message.
-        given: path of a file or a run folder.
+        given: path of a file or a run folder, or a name at W&B (``hmseg.tracking``), which is downloaded.
         names: file names looked for in ``<run>/checkpoints``.
 
     Returns:
         Its absolute path.
 
     Raises:
-        CheckpointError: it does not exist or is damaged.
+        CheckpointError: it does not exist, is damaged or can't be fetched.
     """
-    path = Path(given).expanduser()
+    path = fetch(key, given) if is_reference(given) else Path(given).expanduser()
     if path.is_dir():
         candidates = [folder / name for folder in (path / "checkpoints", path) for name in names]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -86,6 +88,8 @@ def replay(composer: Composer, overrides: Sequence[str]) -> list[str]:
         return list(overrides)
     if not isinstance(resume[-1], str):
         raise ConfigError("resume: expected the path of one run folder or checkpoint")
+    if is_reference(resume[-1]):
+        raise ConfigError("resume: a run goes on in its own folder, so give that, not a name at W&B")
     checkpoint = find_checkpoint("resume", resume[-1], ("last.ckpt",))
     run = next((folder for folder in checkpoint.parents if (folder / _OVERRIDES).is_file()), None)
     if run is None:

@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from hmseg.config.schema_dashboard import DashboardConfig
 from hmseg.config.schema_data import DATASETS, DatasetConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_report import ReportConfig
@@ -185,10 +186,11 @@ class TrainConfig(BaseConfig):
 class EvaluateConfig(BaseConfig):
     """Root of ``evaluate.yaml``."""
 
-    ckpt: str = _key(MISSING, "checkpoint, or a run folder (its best checkpoint)")
+    ckpt: str = _key(MISSING, "checkpoint, run folder (its best), or wandb:entity/project/artifact:alias")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
     episodes: str | None = _key(None, "file of hmseg.episodes: test on exactly its episodes")
     baselines: bool = _key(False, "also report all-foreground, untrained and training-free baselines")
+    logger: Any = field(default_factory=dict)
 
 
 @dataclass
@@ -242,6 +244,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "prepare_schema", PrepareConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),
+    (None, "dashboard_schema", DashboardConfig),
     ("backbone", "_backbone", BackboneConfig),
     ("backbone", "_timm", TimmBackboneConfig),
     ("masking", "_hybrid", HybridMaskingConfig),

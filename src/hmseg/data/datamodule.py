@@ -13,8 +13,8 @@ from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 from hmseg.data.augment import check_augmentation, find_augmentation
 from hmseg.data.cache import cache_folder
 from hmseg.data.clean_selection import select
-from hmseg.data.dataset import EpisodeDataset
-from hmseg.data.episode import EpisodeSpec
+from hmseg.data.dataset import EpisodeDataset, collate
+from hmseg.data.episode import Episode, EpisodeSpec
 from hmseg.data.loader import EpisodeLoader, TrainLoader, TrainSampler, eval_items
 from hmseg.data.manifest import Manifest, check_manifest
 from hmseg.data.numbers import at_least, height_width, or_none, seeds_of
@@ -248,6 +248,10 @@ class EpisodeDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> EpisodeLoader:
         """The fixed test episodes of this device."""
         return self._eval_loader(self.test_specs, self.original_size, self.tested)
+
+    def validation_episode(self, position: int) -> Episode:
+        """One validation episode as a batch of one, at the network's size."""
+        return collate([self._dataset()[position, self.val_specs[position]]])
 
     def whole_test(self) -> EpisodeLoader:
         """All test episodes at the network's size, on this one device: for predictors without a Trainer."""
