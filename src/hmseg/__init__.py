@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from hmseg.metrics import FewShotIoU
     from hmseg.networks import FewShotNetwork, build_network, vote
     from hmseg.published import import_published
+    from hmseg.segmenter import Box, Polygon, Scribble, Segmentation, Segmenter
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Box": "hmseg.segmenter",
     "FewShotIoU": "hmseg.metrics",
     "FewShotNetwork": "hmseg.networks",
     "HmsegError": "hmseg.errors",
+    "Polygon": "hmseg.segmenter",
+    "Scribble": "hmseg.segmenter",
+    "Segmentation": "hmseg.segmenter",
+    "Segmenter": "hmseg.segmenter",
     "build_backbone": "hmseg.backbones",
     "build_network": "hmseg.networks",
     "export_published": "hmseg.checkpoints",
@@ -35,9 +41,14 @@ _HOME = {
 }
 
 __all__ = [
+    "Box",
     "FewShotIoU",
     "FewShotNetwork",
     "HmsegError",
+    "Polygon",
+    "Scribble",
+    "Segmentation",
+    "Segmenter",
     "build_backbone",
     "build_network",
     "export_published",

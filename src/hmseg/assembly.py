@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from pytorch_lightning.strategies import DDPStrategy
 from hmseg.backbones import Backbone
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.manifest import read_manifest
-from hmseg.feature_store import FeatureStore, store_folder
+from hmseg.feature_store import FeatureStore
+from hmseg.files import chosen_folder
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
-from hmseg.run_checkpoints import fingerprint
+from hmseg.run_checkpoints import fingerprint, unpack
 from hmseg.tracking.labels import labels_of
 from hmseg.tracking.origin import Origin
 from hmseg.tracking.run_logger import label_runs
@@ -39,15 +40,39 @@ def build_network(cfg: DictConfig) -> FewShotNetwork:
     """Backbone, masking and head of ``cfg.backbone``, ``cfg.masking`` and ``cfg.model``, in eval mode."""
     backbone = instantiate(cfg.backbone)
     head = build_head(cfg, backbone)
-    store = build_store(cfg, backbone, head)
+    store = build_store(cfg, backbone, head) if "features" in cfg else None
     return FewShotNetwork(
-        backbone, instantiate(cfg.masking), head, store=store, join_shots=cfg.aggregation == "concat"
+        backbone,
+        instantiate(cfg.masking),
+        head,
+        store=store,
+        join_shots=cfg.aggregation == "concat",
+        recompute=cfg.get("recompute"),  # of a training only
     ).eval()
+
+
+def load_network(cfg: DictConfig, checkpoint: MutableMapping[str, Any]) -> FewShotNetwork:
+    """The network of ``cfg`` with the weights of one of our checkpoints, in eval mode.
+
+    Args:
+        cfg: with model, masking, backbone and aggregation.
+        checkpoint: as :func:`hmseg.run_checkpoints.read_checkpoint` gives it; changed in place.
+
+    Raises:
+        CheckpointError: it is of another network.
+        WeightsError: it doesn't hold its backbone, and the weights can't be had.
+    """
+    network = build_network(cfg)
+    own = {f"network.{name}": value for name, value in network.state_dict().items()}
+    unpack(checkpoint, own, network.backbone.weights_origin, lambda: fingerprint(network.backbone))
+    state: Mapping[str, Any] = checkpoint["state_dict"]
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    return network
 
 
 def build_store(cfg: DictConfig, backbone: Backbone, head: Head) -> FeatureStore | None:
     """Where the maps of ``cfg.backbone`` are kept, as ``cfg.features`` says; None for nowhere."""
-    folder = store_folder(cfg.features.folder)
+    folder = chosen_folder(cfg.features.folder, "features")
     if folder is None:
         return None
     # Two backbones may have the same weights and yet other maps (strides, blocks), so their options count.

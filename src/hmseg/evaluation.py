@@ -31,10 +31,11 @@ from hmseg.data.source import Source, Split, class_names_of
 from hmseg.episode_table import read_table, write_table
 from hmseg.errors import HmsegError
 from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record_path, table_path
+from hmseg.files import sha256
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork
 from hmseg.records import Record, append_record
-from hmseg.results import print_classes, print_comparison, sha256, write_json
+from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
 from hmseg.tracking.lineage import use_checkpoint
 from hmseg.tracking.origin import origin_of
@@ -109,7 +110,7 @@ def start_journal(
     """
     if cfg.trainer.fast_dev_run:
         return None
-    target = record_path(path, cfg.dataset.name, data, cfg.aggregation)
+    target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
     key = identity(module, data, sha256(path))
     journal = TestJournal(target.with_name(f"{target.stem}.unfinished"), key)
     done = journal.done[: len(data.test_specs) - 1]  # one at least is left, so that there is a test to run
@@ -131,7 +132,7 @@ def save_record(
     Raises:
         DataError: they can't be written.
     """
-    target = record_path(path, cfg.dataset.name, data, cfg.aggregation)
+    target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
     table = journal.read()
     write_table(table_path(target), table)
     write_json(target, record)

@@ -20,11 +20,12 @@ from hmseg.assembly import (
     plain_config,
 )
 from hmseg.callbacks import RunHistory
+from hmseg.config.runs import RUN_FILE
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
 from hmseg.episode_table import read_table
 from hmseg.errors import ConfigError
-from hmseg.evaluation_record import RUN_FILE, make_record, table_path
+from hmseg.evaluation_record import make_record, table_path
 from hmseg.module import SegmentationModule
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint

@@ -13,6 +13,8 @@ from hmseg.errors import CheckpointError, ConfigError
 from hmseg.tracking.artifacts import fetch
 from hmseg.tracking.references import is_reference
 
+RUN_FILE = "run.json"
+"""What a training leaves in its folder when it has come to its end."""
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
 
 

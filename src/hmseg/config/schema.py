@@ -14,9 +14,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from hmseg.config.schema_app import AppConfig
 from hmseg.config.schema_dashboard import DashboardConfig
 from hmseg.config.schema_data import DATASETS, DatasetConfig
+from hmseg.config.schema_export import ExportConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
+from hmseg.config.schema_predict import PredictConfig
 from hmseg.config.schema_report import ReportConfig
 from hmseg.config.schema_reproduce import ReproduceConfig
 from hmseg.config.schema_sweeps import SWEEPS
@@ -176,6 +179,7 @@ class TrainConfig(BaseConfig):
     resume: str | None = _key(None, "run folder or checkpoint to continue, in place")
     test: bool = _key(True, "test the best and the last checkpoint at the end")
     baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
+    recompute: int | None = _key(None, "supports whose activations are held at once; null: of all")
     void_in_loss: str = _key("background", "void pixels in training: background, as published, or ignore")
     optimizer: Any = MISSING
     logger: Any = field(default_factory=dict)
@@ -241,9 +245,12 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "evaluate_schema", EvaluateConfig),
     (None, "convert_schema", ConvertConfig),
     (None, "episodes_schema", EpisodesConfig),
+    (None, "export_schema", ExportConfig),
     (None, "prepare_schema", PrepareConfig),
+    (None, "predict_schema", PredictConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),
+    (None, "app_schema", AppConfig),
     (None, "dashboard_schema", DashboardConfig),
     ("backbone", "_backbone", BackboneConfig),
     ("backbone", "_timm", TimmBackboneConfig),

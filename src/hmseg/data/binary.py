@@ -28,7 +28,7 @@ def read_grey_mask(path: Path) -> NDArray[np.bool_]:
         DataError: the file is missing, damaged, or has more than 8 bits per channel.
     """
     with opened(path, "mask") as image:
-        return np.asarray(_grey(path, image) >= THRESHOLD)
+        return np.asarray(_grey(f"mask {path}", image) >= THRESHOLD)
 
 
 def read_object_mask(path: Path) -> NDArray[np.bool_]:
@@ -47,17 +47,25 @@ def read_object_mask(path: Path) -> NDArray[np.bool_]:
         DataError: the file is missing, damaged, or has more than 8 bits per channel.
     """
     with opened(path, "mask") as image:
-        if image.mode == "P":
-            return np.asarray(np.asarray(image) != 0)
-        grey = _grey(path, image)
+        return object_pixels(image, f"mask {path}")
+
+
+def object_pixels(image: Image.Image, what: str) -> NDArray[np.bool_]:
+    """As :func:`read_object_mask`, of an image that is open already.
+
+    Args:
+        image: any.
+        what: it is, for messages.
+    """
+    if image.mode == "P":
+        return np.asarray(np.asarray(image) != 0)
+    grey = _grey(what, image)
     return np.asarray(grey == 1 if grey.max(initial=0) == 1 else grey >= THRESHOLD)
 
 
-def _grey(path: Path, image: Image.Image) -> NDArray[np.uint8]:
+def _grey(what: str, image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):  # Pillow would clip these to white
-        raise DataError(
-            f"mask {path} has 16 or 32 bits per pixel, 8 were expected: save it with values 0 and 255"
-        )
+        raise DataError(f"{what} has 16 or 32 bits per pixel, 8 were expected: save it with values 0 and 255")
     return np.asarray(image if image.mode == "L" else image.convert("L"), dtype=np.uint8)
 
 

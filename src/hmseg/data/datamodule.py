@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 
 from hmseg.data.augment import check_augmentation, find_augmentation
-from hmseg.data.cache import cache_folder
 from hmseg.data.clean_selection import select
 from hmseg.data.dataset import EpisodeDataset, collate
 from hmseg.data.episode import Episode, EpisodeSpec
@@ -21,6 +20,7 @@ from hmseg.data.numbers import at_least, height_width, or_none, seeds_of
 from hmseg.data.protocols import find_protocol, seeded_episodes
 from hmseg.data.source import Listing, Source, Split
 from hmseg.errors import ConfigError
+from hmseg.files import chosen_folder
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.resize = resize
         check_augmentation(augmentation)
         self.augmentation = augmentation
-        self.cache = cache_folder(cache)
+        self.cache = chosen_folder(cache, "images")
         self.keep_images = at_least("keep_images", keep_images, 0)
         self.manifest = manifest
         if manifest is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmseg.exporting import is_exporting
 from hmseg.masking import resize_mask
 
 GROUPS = 4
@@ -45,7 +46,7 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, support_masks: T
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor) -> Tensor:
     """(N, g, c, t, l) and twice (N, g, c, t, m), with ``allowed`` (N, m) bool -> (N, g, c, t, l)."""
-    if query.device.type != "cpu":
+    if query.device.type != "cpu" or is_exporting():
         return _attend_stepwise(query, key, value, allowed)
     # The fused kernel keeps no similarities: a third of the time on a CPU. GPU kernels take too few "heads".
     n, g, _, t, length = query.shape

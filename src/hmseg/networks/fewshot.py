@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hmseg.backbones import Backbone, FeatureInfo
 from hmseg.errors import ConfigError
+from hmseg.exporting import is_exporting
 from hmseg.feature_store import FeatureStore
 from hmseg.masking import Masking, Variant
 from hmseg.networks.chunks import chunks
@@ -38,12 +40,14 @@ class Head(nn.Module, ABC):
         levels: the pyramid levels that it takes, deepest first.
         query_only: those of them whose support maps it never looks at; they are not made.
         published_prefix: what its parameters' names begin with in published checkpoints.
+        sees_masks: whether it looks at the support masks itself, beside the masked maps.
         joins_shots: whether supports may be joined into one wide one; not where the head has a fixed grid.
     """
 
     levels: tuple[int, ...]
     query_only: frozenset[int] = frozenset()
     published_prefix: str = "hpn_learner."
+    sees_masks: bool = True
     joins_shots: bool = True
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
@@ -86,6 +90,9 @@ class FewShotNetwork(nn.Module):
         join_shots: give the head the K supports of an image as one support K times as wide, so that one
             squeeze sees them all; published: each on its own. Kernels reach across the seams. For one shot it
             changes nothing.
+        recompute: with gradients, let so many supports through the head at a time, and make each group's
+            activations again in the backward pass: memory of one group instead of the batch, for one more
+            pass of the head. None: keep them all.
 
     Raises:
         ValueError: the backbone lacks a level that the head takes.
@@ -100,6 +107,7 @@ class FewShotNetwork(nn.Module):
         pass_pixels: int = PASS_PIXELS,
         store: FeatureStore | None = None,
         join_shots: bool = False,
+        recompute: int | None = None,
     ) -> None:
         super().__init__()
         offered = {info.level for info in backbone.feature_info}
@@ -119,6 +127,7 @@ class FewShotNetwork(nn.Module):
         self.pass_pixels = pass_pixels
         self.store = store
         self.join_shots = join_shots
+        self.recompute = recompute
 
     def forward(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
         """Logits of the query, one set per support; one for all supports with ``join_shots``.
@@ -139,7 +148,7 @@ class FewShotNetwork(nn.Module):
         batch, shots = support_masks.shape[:2]
         supports = support_images.flatten(0, 1)
         masks = support_masks.flatten(0, 1).to(query.dtype)  # (B*K, H, W)
-        at_once = self._supports_at_once(masks)
+        at_once = self.supports_at_once(masks)
         if self.join_shots:
             at_once = max(shots, at_once)  # those of one image stay together
         parts: list[Tensor] = []
@@ -152,19 +161,28 @@ class FewShotNetwork(nn.Module):
             encoded = of_query
             if self.join_shots:
                 support_maps, shown = join_levels(support_maps, shots), join(shown, shots)
-            parts.append(self.head(query_maps, support_maps, shown))
+            parts.append(self._logits(query_maps, support_maps, shown))
             del support_maps  # before the next ones are made
         logits = resize(torch.cat(parts), (query.shape[-2], query.shape[-1]))
         if self.join_shots:
             shots = 1
         return logits.reshape(batch, shots, *logits.shape[1:])
 
-    def _supports_at_once(self, masks: Tensor) -> int:
-        """All of them where gradients are wanted, else as many as `HEAD_PIXELS` allows."""
+    def supports_at_once(self, masks: Tensor) -> int:
+        """How many of the masks (N, H, W) go through the head together.
+
+        With gradients all of them or ``recompute``, else as many as `HEAD_PIXELS` allows.
+        """
         if torch.is_grad_enabled():
-            return len(masks)
+            return len(masks) if self.recompute is None else self.recompute
         most = HEAD_PIXELS.get(masks.device.type, HEAD_PIXELS["gpu"])
         return max(1, most // masks[0].numel())
+
+    def _logits(self, query: Levels, support: Levels, masks: Tensor) -> Tensor:
+        """The head's."""
+        if self.recompute is None or not torch.is_grad_enabled():
+            return self.head(query, support, masks)  # type: ignore[no-any-return]
+        return checkpoint(self.head, query, support, masks, use_reentrant=False)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def predict(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
@@ -191,12 +209,30 @@ class FewShotNetwork(nn.Module):
             view_maps = self._pyramids(list(views.values()))
         by_variant: dict[Variant, list[Tensor]] = dict(zip(views, view_maps, strict=True))
         del view_maps
+        return query_levels, self._masked_levels(by_variant, masks)
+
+    @torch.no_grad()
+    def encode_query(self, query: Tensor) -> Levels:
+        """The maps of queries (B, 3, H, W) by level: one backbone pass, none of a support."""
+        return self._by_level(self._pyramids([query])[0])
+
+    @torch.no_grad()
+    def encode_supports(self, supports: Tensor, masks: Tensor) -> Levels:
+        """Masked maps of supports by level; arguments as for :meth:`encode`. No query is needed for them."""
+        views = self.masking.views(supports, masks)
+        view_maps = self._pyramids(list(views.values()))
+        return self._masked_levels(dict(zip(views, view_maps, strict=True)), masks)
+
+    def _masked_levels(
+        self, by_variant: Mapping[Variant, list[Tensor]], masks: Tensor
+    ) -> dict[int, list[Tensor]]:
+        """From the maps of each variant, which are taken out of their lists, to masked maps by level."""
         support_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
         for level in self._map_levels():
             features = {variant: maps.pop(0) for variant, maps in by_variant.items()}  # held no longer
             if level not in self.head.query_only:
                 support_levels[level].append(self._masked(features, masks, level))
-        return query_levels, support_levels
+        return support_levels
 
     def _masked(self, features: Mapping[Variant, Tensor], masks: Tensor, level: int) -> Tensor:
         prepared = {
@@ -206,6 +242,8 @@ class FewShotNetwork(nn.Module):
 
     def _pyramids(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         """The head's maps for each of several image batches, sharing backbone passes where sizes agree."""
+        if is_exporting():
+            return [self._head_maps(batch) for batch in images]
         if len({batch.shape[1:] for batch in images}) > 1:  # supports of another size than the query
             return [maps for batch in images for maps in self._pyramids_of_one_size([batch])]
         return self._pyramids_of_one_size(images)

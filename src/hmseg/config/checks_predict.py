@@ -1,0 +1,45 @@
+"""What types can't say about ``predict.yaml``: the files, before anything is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from hmseg.config.runs import find_checkpoint
+from hmseg.errors import ConfigError, unknown
+from hmseg.predicting.layout import find_queries, find_supports
+from hmseg.predicting.targets import Targets
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+LEAST_SIDE = 64
+"""Two cells of the deepest map (stride 32) a side: fewer leave nothing to correlate."""
+
+
+def check_predict(cfg: DictConfig) -> None:
+    """Refuse what can't be predicted, or written.
+
+    Raises:
+        ConfigError: one line: the key, what came, what was expected.
+        CheckpointError: no such checkpoint, or a truncated one.
+    """
+    if cfg.ckpt is not None:
+        find_checkpoint("ckpt", cfg.ckpt, ("best.ckpt", "last.ckpt"))
+    if cfg.overwrite and cfg.resume:
+        raise ConfigError("overwrite, resume: both came; resume=true goes on, overwrite=true starts anew")
+    if cfg.precision not in PRECISIONS:
+        raise ConfigError(unknown("precision", cfg.precision, PRECISIONS))
+    for key, least in (("side", LEAST_SIDE), ("batch", 1)):
+        if cfg[key] is not None and cfg[key] < least:
+            raise ConfigError(f"{key}: expected at least {least}, got {cfg[key]}")
+    if not cfg.name.strip():
+        raise ConfigError("name: expected the name of the class, got nothing")
+    masking = OmegaConf.select(cfg, "masking")
+    if masking is not None and not (isinstance(masking, DictConfig) and "_target_" in masking):
+        raise ConfigError(f"masking: expected a node with the _target_ to build, got {masking}")
+    out = Path(cfg.out).expanduser()
+    supports = find_supports(Path(cfg.support).expanduser(), cfg.name)
+    queries = find_queries(cfg.query, out)
+    inputs = [path for pairs in supports.values() for pair in pairs for path in pair]
+    targets = Targets(out, cfg.overlays)
+    targets.check(queries, [*inputs, *(each.path for each in queries)], cfg.overwrite, cfg.resume)

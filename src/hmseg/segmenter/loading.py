@@ -1,0 +1,178 @@
+"""A network from a checkpoint, without Hydra: of what the checkpoint names, only our own parts are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hmseg.backbones import Backbone, build_backbone
+from hmseg.backbones_timm import build_timm_backbone
+from hmseg.errors import CheckpointError, HmsegError, first_line
+from hmseg.masking import MASKINGS, Masking, build_masking
+from hmseg.networks import HEADS, FewShotNetwork
+from hmseg.networks.shots import JOINED, find_aggregation
+from hmseg.run_checkpoints import BACKBONE, entry, fingerprint, read_checkpoint, unpack
+from hmseg.weights import KEPT
+
+BUNDLED = Path(str(resources.files("hmseg") / "assets" / "segmenter.ckpt"))
+"""The checkpoint for those who have none."""
+NAMES = ("best.ckpt", "last.ckpt")
+"""Looked for in a run folder."""
+BACKBONES: Mapping[str, Callable[..., Backbone]] = {
+    "hmseg.backbones.build_backbone": build_backbone,
+    "hmseg.backbones_timm.build_timm_backbone": build_timm_backbone,
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained network and how it was trained.
+
+    Attributes:
+        network: in eval mode, on the CPU.
+        side: of the square images that it was trained on, pixels.
+        resize: how images were resized, ``pil`` or ``opencv``.
+        aggregation: of several supports.
+        path: of the checkpoint.
+    """
+
+    network: FewShotNetwork
+    side: int
+    resize: str
+    aggregation: str
+    path: Path
+
+
+def load(
+    path: str | Path | None,
+    masking: str | Masking | None = None,
+    aggregation: str | None = None,
+    weights: str | Path | None = None,
+) -> Loaded:
+    """Reads a checkpoint (tensors and plain data only) and builds the network that it is of.
+
+    Args:
+        path: a ``.ckpt`` file, a run folder (its best checkpoint, else its last), or None: the bundled one.
+        masking: another than it was trained with; None: that one.
+        aggregation: likewise.
+        weights: of the backbone, where the checkpoint doesn't hold them and they aren't where it says.
+
+    Raises:
+        CheckpointError: missing, damaged, not ours, or it names parts that are not ours.
+        ConfigError: no such masking or aggregation.
+        WeightsError: the backbone's weights can't be had.
+    """
+    file = find_checkpoint(path)
+    checkpoint = read_checkpoint(file)
+    config = entry(checkpoint).get("config")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"'{file}' holds no configuration: give one of hmseg.train or hmseg.convert")
+    chosen = aggregation or config.get("aggregation") or "vote"
+    find_aggregation(chosen)
+    try:
+        network = _build(config, checkpoint["state_dict"], masking, chosen == JOINED, weights)
+        _restore(network, checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"'{file}': {error}") from error
+    side, resize = _value(config, "dataset", "image_size"), _value(config, "loader", "resize")
+    if not isinstance(side, int):
+        raise CheckpointError(f"'{file}' doesn't say the side of its training images (dataset.image_size)")
+    return Loaded(network, side, resize if isinstance(resize, str) else "pil", chosen, file)
+
+
+def find_checkpoint(path: str | Path | None) -> Path:
+    """The file that is meant; CheckpointError where there is none, with how to get one."""
+    if path is None:
+        if not BUNDLED.is_file():
+            raise CheckpointError(
+                "this installation has no bundled checkpoint (assets/segmenter.ckpt): give the path of one; "
+                "'python -m hmseg.train' trains one, 'python -m hmseg.convert' imports a published one"
+            )
+        return BUNDLED
+    given = Path(path).expanduser()
+    if given.is_dir():
+        found = [folder / name for folder in (given / "checkpoints", given) for name in NAMES]
+        existing = [each for each in found if each.is_file()]
+        if not existing:
+            raise CheckpointError(f"folder '{given}' holds no checkpoints/{' or '.join(NAMES)}")
+        return existing[0]
+    return given
+
+
+def _build(
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    masking: str | Masking | None,
+    join_shots: bool,
+    weights: str | Path | None,
+) -> FewShotNetwork:
+    target, options = _node(config, "backbone", BACKBONES)
+    stored = any(name.startswith(BACKBONE) for name in state)
+    if stored and options.get("weights") not in KEPT:
+        options["weights"] = "checkpoint"
+    elif not stored and weights is not None:
+        options["weights"] = str(weights)
+    backbone = _made("backbone", BACKBONES[target], **options)
+    heads = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in HEADS.values()}
+    target, options = _node(config, "model", heads)
+    head = _made("model", heads[target], backbone.feature_info, **options)
+    return FewShotNetwork(backbone, find_masking(config, masking), head, join_shots=join_shots).eval()
+
+
+def find_masking(config: Mapping[str, Any], masking: str | Masking | None) -> Masking:
+    """The masking that is given, by name or ready, else that of the configuration."""
+    if isinstance(masking, Masking):
+        return masking
+    if masking is not None:
+        return build_masking(masking)
+    maskings = {f"hmseg.masking.{kind.__name__}": kind for kind in MASKINGS.values()}
+    maskings |= {f"{kind.__module__}.{kind.__name__}": kind for kind in MASKINGS.values()}
+    target, options = _node(config, "masking", maskings)
+    found: Masking = _made("masking", maskings[target], **options)
+    return found
+
+
+def _node(config: Mapping[str, Any], group: str, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a group of the configuration builds, and with which arguments."""
+    node = config.get(group)
+    if not isinstance(node, dict):
+        raise CheckpointError(f"its configuration has no {group}")
+    target = str(node.get("_target_"))
+    if target not in known:
+        raise CheckpointError(
+            f"its {group} builds '{target}', which is not part of hmseg: build the network yourself and give "
+            "it to Segmenter(network, side=…)"
+        )
+    return target, {str(key): value for key, value in node.items() if not str(key).startswith("_")}
+
+
+def _made(group: str, kind: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    try:
+        return kind(*arguments, **options)
+    except HmsegError:
+        raise
+    except (TypeError, ValueError, AttributeError, KeyError) as error:  # of options that a file may hold
+        raise CheckpointError(f"its {group} can't be built ({first_line(error)})") from error
+
+
+def _restore(network: FewShotNetwork, checkpoint: dict[str, Any]) -> None:
+    """Loads head and backbone; numbers of fewer bits become float32."""
+    own = {f"network.{name}": value for name, value in network.state_dict().items()}
+    unpack(checkpoint, own, network.backbone.weights_origin, lambda: fingerprint(network.backbone))
+    state: Mapping[str, Tensor] = checkpoint["state_dict"]
+    damaged = [name for name, value in state.items() if not bool(value.isfinite().all())]
+    if damaged:
+        raise CheckpointError(
+            f"{damaged[0]} holds NaN or infinity: the training diverged or the file is damaged"
+        )
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+
+
+def _value(config: Mapping[str, Any], group: str, key: str) -> object:
+    node = config.get(group)
+    return node.get(key) if isinstance(node, dict) else None
