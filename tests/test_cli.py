@@ -248,7 +248,9 @@ def test_sweep_goes_on_after_an_error(call: Any) -> None:
 
     outcome = call(replace(TRAIN, task=fail_first), "-m", "fold=0,1", "hydra.sweep.dir=here")
     assert (outcome.code, [cfg.fold for cfg in CFGS]) == (1, [0, 1])
-    assert outcome.err.splitlines()[-1] == "error: no images"
+    first, failed = outcome.err.splitlines()[-2:]
+    assert first == "error: 1 of 2 jobs failed; the same command does them again"
+    assert failed.startswith("  #0 fold=0: no images")
 
 
 def test_run_folder_that_cannot_be_written(call: Any, tmp_path: Path) -> None:

@@ -37,9 +37,10 @@ def test_wheel_holds_the_whole_package_and_conf(wheel: zipfile.ZipFile) -> None:
     conf = {f"hmseg/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
     source = {
         str(path.relative_to(ROOT / "src"))
-        for path in (ROOT / "src" / "hmseg").rglob("*")
+        for path in (ROOT / "src").rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
+    assert "hydra_plugins/hmseg_sweeps.py" in source  # where Hydra looks for launchers
     assert "hmseg/conf/train.yaml" in conf
     assert "hmseg/assets/mobilenet_v2_features.pt" in source
     assert {name for name in names if ".dist-info/" not in name} == conf | source

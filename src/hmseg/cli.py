@@ -36,6 +36,8 @@ from hmseg.config.stored import offer_placeholders, withdraw
 from hmseg.config.sweep import configurations
 from hmseg.errors import ConfigError, HmsegError
 from hmseg.interruption import Terminated, requeue, stopping
+from hmseg.sweeps.ending import conclude
+from hmseg.sweeps.launcher import Sweep
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Prepare = Callable[[Composer, Sequence[str]], list[str]]
@@ -56,6 +58,7 @@ class Program:
         purpose: one line for the help.
         examples: settings for the help.
         prepare: changes the overrides before they are composed, for instance to continue a run.
+        done_once: in a sweep, is what one configuration gave good for ever, so that it needn't be done again?
     """
 
     config_name: str
@@ -63,6 +66,7 @@ class Program:
     purpose: str
     examples: tuple[str, ...] = ()
     prepare: Prepare = as_given
+    done_once: bool = False
 
     @property
     def typed_name(self) -> str:
@@ -152,13 +156,16 @@ def _run(program: Program, words: list[str]) -> None:
     sys.argv = [before[0], *words]  # Hydra and Lightning's process launcher read it
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints a task's exception itself and cuts its traceback
     GlobalHydra.instance().clear()
-    started: list[_Job] = []
+    task = _Task(program, _job_flags(words))
+    started = task.started
     try:
         main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=program.config_name)
         with stopping():
-            main(_guarded(program.task, started))()
-    except (HmsegError, InstantiationException) as error:  # of a sweep: its other jobs have run
-        _stop(_message(error), 1)
+            main(task)()
+        if failed := conclude(task.sweep):
+            _stop_lines(failed, 1)
+    except (HmsegError, InstantiationException) as error:
+        _stop(_message(error), 1 if started or task.sweep.outcomes else 2)
     except Terminated as error:
         _terminated(program, started, error)
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
@@ -169,30 +176,48 @@ def _run(program: Program, words: list[str]) -> None:
             raise
         _stop(str(error).split("\n", 1)[0], 2)  # Hydra's own, such as a run folder that can't be written
     except KeyboardInterrupt:
-        _interrupted(program, started)
+        _interrupted(program, task)
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning turns one into the other
-            _interrupted(program, started)
+            _interrupted(program, task)
         raise
     finally:
         sys.argv = before
 
 
-def _guarded(task: Callable[[DictConfig], object], started: list[_Job]) -> Callable[[DictConfig], object]:
-    """The task, its run folder noted, its mendable errors in one line (a sweep goes on with the next job)."""
+def _job_flags(words: Sequence[str]) -> tuple[str, ...]:
+    """The flags that each job of a sweep needs as well: where configurations are."""
+    args, _, _ = _parse(words)
+    found = (("--config-path", args.config_path), ("--config-name", args.config_name))
+    folder = None if args.config_dir is None else os.path.abspath(args.config_dir)
+    return tuple(
+        word for flag, value in (*found, ("--config-dir", folder)) if value for word in (flag, value)
+    )
 
-    @functools.wraps(task)
-    def guarded(cfg: DictConfig) -> object:
+
+class _Task:
+    """What Hydra and its launchers call: the program's task, its mendable errors in one line.
+
+    Attributes:
+        started: the jobs begun in this process; Hydra forgets a folder when the task fails.
+        sweep: what launchers need to know of the program, and where they note how jobs end.
+    """
+
+    def __init__(self, program: Program, flags: tuple[str, ...]) -> None:
+        functools.update_wrapper(self, program.task)  # Hydra looks for the module of a task
+        self.program, self.started = program, list[_Job]()
+        self.sweep = Sweep(program.config_name, flags, program.done_once)
+
+    def __call__(self, cfg: DictConfig) -> object:
         run = HydraConfig.get()
-        started.append(_Job(run.runtime.output_dir, bool(cfg.get("requeue", False))))
+        self.started.append(_Job(run.runtime.output_dir, bool(cfg.get("requeue", False))))
         try:
-            return task(cfg)
+            return self.program.task(cfg)
         except (HmsegError, InstantiationException) as error:
+            message = _message(error)
             if run.mode == RunMode.MULTIRUN:
-                raise
-            _stop(_message(error), 1)
-
-    return guarded
+                raise HmsegError(message) from error  # the sweep goes on with the next job
+            _stop(message, 1)
 
 
 def _message(error: Exception) -> str:
@@ -227,8 +252,12 @@ def _terminated(program: Program, started: Sequence[_Job], error: Terminated) ->
     _stop(f"{error}{f', {queued}' if queued else ''}{_continuation(program, started)}", error.code)
 
 
-def _interrupted(program: Program, started: Sequence[_Job]) -> NoReturn:
-    _stop(f"interrupted{_continuation(program, started)}", 130)
+def _interrupted(program: Program, task: _Task) -> NoReturn:
+    """Say how to go on: a sweep by its command, a run where it left a checkpoint."""
+    if task.sweep.folder != Path():
+        again = "; the same command leaves out what is finished and goes on with the rest"
+        _stop(f"interrupted{again * program.done_once}", 130)
+    _stop(f"interrupted{_continuation(program, task.started)}", 130)
 
 
 def _continuation(program: Program, started: Sequence[_Job]) -> str:
@@ -240,6 +269,9 @@ def _continuation(program: Program, started: Sequence[_Job]) -> str:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    line = " ".join(message.split())
-    print(line if code >= 128 else f"error: {line}", file=sys.stderr)
+    _stop_lines(" ".join(message.split()), code)
+
+
+def _stop_lines(text: str, code: int) -> NoReturn:
+    print(text if code >= 128 else f"error: {text}", file=sys.stderr)
     raise SystemExit(code)

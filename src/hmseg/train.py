@@ -39,11 +39,13 @@ PROGRAM = Program(
         "",
         "masking=feature fold=2 shot=5",
         "-m masking=feature,hybrid fold=0,1,2,3",
+        "-m hydra/launcher=joblib masking=feature,hybrid fold=0,1,2,3 seed=0,1",
         "experiment=hsnet_hm_pascal_resnet50 paths.data=/data",
         "trainer=gpu logger=[csv,tensorboard] trainer.max_epochs=100 trainer.max_time=null",
         "resume=outputs/2024-01-31/12-00-00",
     ),
     prepare=prepare,
+    done_once=True,
 )
 
 

@@ -65,10 +65,11 @@ def run(cfg: DictConfig) -> float | None:
     with ending_together(trainer):
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
         best = best_checkpoint(trainer)
-        mark_complete(cfg, trainer)
+        score = float(best.best_model_score) if best and best.best_model_score is not None else None
+        mark_complete(cfg, trainer, score)
         if cfg.test:
             evaluate_checkpoints(cfg, trainer, module, data, best)
-    return float(best.best_model_score) if best and best.best_model_score is not None else None
+    return score
 
 
 def check_resumed(cfg: DictConfig) -> None:
@@ -200,10 +201,17 @@ def history_of(trainer: pl.Trainer) -> RunHistory | None:
     return next((each for each in callbacks if isinstance(each, RunHistory)), None)
 
 
-def mark_complete(cfg: DictConfig, trainer: pl.Trainer) -> None:
-    """Leaves word in the run folder that the training came to its end, by epochs, steps or time."""
+def mark_complete(cfg: DictConfig, trainer: pl.Trainer, score: float | None = None) -> None:
+    """Leaves word in the run folder that the training came to its end, by epochs, steps or time.
+
+    Args:
+        cfg: of the run.
+        trainer: that trained.
+        score: its best validation mIoU, for sweeps.
+    """
     history = history_of(trainer)
     if history is None or trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
         return
     ended = {"run": history.run, "epochs": trainer.current_epoch, "steps": trainer.global_step}
+    ended |= {"best_miou": score}
     write_json(Path(cfg.paths.output_dir) / RUN_FILE, ended | {"seconds": round(history.seconds, 1)})

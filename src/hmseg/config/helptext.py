@@ -21,7 +21,11 @@ _FLAGS = (
         "a folder with options of your own: DIR/backbone/mine.yaml, then backbone=mine",
     ),
     ("hydra.run.dir=DIR", "where the run is written"),
-    ("hydra/launcher=NAME", "where the jobs of -m run (Hydra's launcher plugins)"),
+    (
+        "hydra/launcher=NAME",
+        "where the jobs of -m run: sequential, joblib, submitit_local, submitit_slurm (docs/sweeps.md)",
+    ),
+    ("hydra/sweeper=optuna", "-m searches instead: 'optimizer.lr=tag(log,interval(1e-4,1e-2))'"),
     ("--hydra-help", "Hydra's own flags"),
 )
 

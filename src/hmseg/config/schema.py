@@ -22,6 +22,7 @@ from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_predict import PredictConfig
 from hmseg.config.schema_report import ReportConfig
 from hmseg.config.schema_reproduce import ReproduceConfig
+from hmseg.config.schema_sweeps import SWEEPS
 
 
 def _key(default: Any, text: str) -> Any:
@@ -261,6 +262,7 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     ("optimizer", "_adam", AdamConfig),
     ("optimizer", "_adamw", AdamWConfig),
     ("optimizer", "_sgd", SGDConfig),
+    *SWEEPS,
 )
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig
 
 from hmseg.config.composer import Composer
@@ -38,11 +38,13 @@ def configurations(
         raise ConfigError("resume continues one run and can't be part of a sweep; leave out -m")
     plain = [line for line in (o.input_line for o in parsed if not o.is_sweep_override()) if line]
     sweeper = composer.compose(config_name, plain, hydra=True).hydra.sweeper
-    if not str(sweeper.get("_target_")).endswith(f".{BasicSweeper.__name__}"):
-        yield composer.compose(config_name, plain)  # another sweeper finds its values by itself
-        return
     params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     swept = [o for o in (*composer.parse(params), *parsed) if o.is_sweep_override()]
+    if not str(sweeper.get("_target_")).endswith(f".{BasicSweeper.__name__}"):
+        yield composer.compose(config_name, plain)  # another sweeper finds its values by itself,
+        for word in (word for override in swept for word in _ends(override)):  # among these
+            yield composer.compose(config_name, [*plain, word])
+        return
     by_group = [o for o in swept if composer.options(o.key_or_group)]
     yield from itertools.islice(_product(composer, config_name, plain, by_group, swept), MAX_JOBS)
 
@@ -56,6 +58,14 @@ def _product(
         base = composer.compose(config_name, [*plain, *options])
         for job in values:
             yield composer.changed(base, job)
+
+
+def _ends(override: Override) -> list[str]:
+    """Values that a search may choose: all of a choice or range, both ends of an interval."""
+    key, value = override.get_key_element(), override.value()
+    if isinstance(value, IntervalSweep):
+        return [f"{key}={value.start}", f"{key}={value.end}"]
+    return [f"{key}={each}" for each in itertools.islice(override.sweep_string_iterator(), MAX_JOBS)]
 
 
 def _combinations(swept: list[Override]) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from hmseg.reporting.fields import printable
 from hmseg.reporting.measurement import Measurement, measurement
 
 _OVERRIDES = Path(".hydra/overrides.yaml")
+_SWEEP, _JOB = "sweep.json", "job.json"
+"""As ``hmseg.sweeps`` names them."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,46 @@ def from_sweep(folder: Path) -> Gathered:
     """
     if not folder.is_dir():
         raise DataError(f"sweep={folder}: there is no such folder")
-    found: dict[str, Measurement] = {}
-    for path in sorted(folder.rglob("checkpoints/*.json")):
-        record = parse_record(_text(path))
-        if record is not None:
-            table = path.with_name(f"{path.stem}.episodes.csv.gz")
-            one = measurement(record, path, table if table.is_file() else None)
-            found[one.identity] = one
+    found = _records([folder, *earlier_folders(folder)])
     unfinished = tuple(_unfinished(folder, [one.source for one in found.values()]))
     if not found:
         jobs = f" ({len(unfinished)} jobs, none finished)" if unfinished else ""
         raise DataError(f"sweep={folder}: no record of format 2 beside a checkpoint is below it{jobs}")
     return Gathered(ordered(found.values()), unfinished)
+
+
+def from_folders(folders: Iterable[Path]) -> Gathered:
+    """The records beside the checkpoints below some run folders.
+
+    Raises:
+        DataError: there is none, or a damaged one.
+    """
+    found = _records(folders)
+    if not found:
+        raise DataError("no record of format 2 is beside a checkpoint of these runs")
+    return Gathered(ordered(found.values()))
+
+
+def earlier_folders(sweep: Path) -> list[Path]:
+    """Run folders elsewhere of a sweep's jobs: those that an earlier sweep had begun (``sweep.json``)."""
+    try:
+        jobs = json.loads(_text(sweep / _SWEEP)).get("jobs", [])
+        folders = [Path(job["folder"]) for job in jobs]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+    own = sweep.resolve()
+    return [each for each in folders if (each / _JOB).is_file() and not each.resolve().is_relative_to(own)]
+
+
+def _records(folders: Iterable[Path]) -> dict[str, Measurement]:
+    found: dict[str, Measurement] = {}
+    for path in (path for folder in folders for path in sorted(folder.rglob("checkpoints/*.json"))):
+        record = parse_record(_text(path))
+        if record is not None:
+            table = path.with_name(f"{path.stem}.episodes.csv.gz")
+            one = measurement(record, path, table if table.is_file() else None)
+            found[one.identity] = one
+    return found
 
 
 def ordered(measurements: Iterable[Measurement]) -> tuple[Measurement, ...]:

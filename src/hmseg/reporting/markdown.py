@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from hmseg.files import writing
@@ -43,6 +44,16 @@ def write_markdown(page: Page, path: Path) -> None:
             lines += [*writer.lines(block), ""]
     with writing(path) as file:
         file.write("\n".join(lines).rstrip() + "\n")
+
+
+def write_tables(tables: Iterable[Table], path: Path) -> None:
+    """Writes tables alone.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    with writing(path) as file:
+        file.write("\n".join(line for table in tables for line in (*_table(table), "")))
 
 
 class _Writer:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from hmseg import environment
 from hmseg.claims.events import read_events
@@ -22,6 +20,7 @@ from hmseg.reporting.ledger import claim_rows
 from hmseg.reporting.markdown import write_markdown
 from hmseg.reporting.page import Example
 from hmseg.reporting.sections.results import means
+from hmseg.reporting.terminal import print_tables
 
 _NO_EXAMPLES = (
     "None were asked for: examples=[CHECKPOINT,CHECKPOINT] shows the best, median and worst episodes of the "
@@ -102,13 +101,7 @@ def _gather(request: Request) -> Gathered:
 
 
 def _print(gathered: Gathered) -> None:
+    print_tables(means(configurations(gathered.measurements)))
     console = Console(soft_wrap=True)
-    for short in means(configurations(gathered.measurements)):
-        table = Table(title=escape(short.caption), title_justify="left")
-        for place, name in enumerate(short.header):
-            table.add_column(name, justify="right" if place >= short.left else "left")
-        for row in short.cells:
-            table.add_row(*(escape(cell.text) for cell in row))
-        console.print(table)
     for job in gathered.unfinished:
         console.print(f"no record: job {job.job}: {' '.join(job.overrides)}", markup=False)

@@ -54,6 +54,11 @@ def results(every: Sequence[Configuration]) -> Section:
     return Section("results", "Results", tuple(blocks))
 
 
+def by_fold(every: Sequence[Configuration]) -> list[Table]:
+    """The tables alone: a row for each masking, a column for each fold."""
+    return [_table(common, members) for common, members in _grouped(every).items()]
+
+
 def _grouped(every: Iterable[Configuration]) -> dict[Setting, list[Configuration]]:
     groups: dict[Setting, list[Configuration]] = {}
     for one in every:
