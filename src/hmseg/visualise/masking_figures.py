@@ -17,6 +17,8 @@ from hmseg.networks import FewShotNetwork
 from hmseg.visualise.masking_arrays import four_maskings, masked_picture, masking_maps
 from hmseg.visualise.pictures import (
     HEAT,
+    Floats,
+    Mask,
     enlarged,
     filled_over_photo,
     heat,
@@ -27,6 +29,9 @@ from hmseg.visualise.pictures import (
 from hmseg.visualise.style import COLOURS, INK, QUIET, TRUTH, clear, readable, sheet, show
 from hmseg.visualise.tensors import support
 
+MOST = 95
+"""Percentile of the activations at which the scale ends: a few are many times the others, above all where the
+images are padded."""
 _ABOUT = {
     "none": "the whole image's features",
     "feature": "the same, masked",
@@ -67,23 +72,28 @@ def masking_sheet(
     if not shown:
         raise ConfigError("no masking came: give at least one, or None for the four that are shipped")
     maps = masking_maps(network, image, mask, level, shown)
-    most = max(float(np.percentile(each, 99.5)) for each in maps.activation.values())
+    most = max(float(np.percentile(each, MOST)) for each in maps.activation.values())
     size, last = (mask.shape[0], mask.shape[1]), list(shown)[-1]
     with sheet(2, max(4, len(shown)), size[0] / size[1], title, colour_bars=1) as (figure, (top, bottom)):
         show(top[0], with_mask(image, mask, TRUTH), "support", f"object: {100 * mask.mean():.1f} % of it")
         show(top[1], masked_picture(image, mask, shown[last]), "masked image", "what input masking sees")
-        show(top[2], outlined(filled_over_photo(image, maps.filled[last]), mask), f"{last}: where from")
+        origins = outlined(filled_over_photo(image, maps.filled[last]), mask)
+        show(top[2], origins, f"{last}: where from", _filled(maps.filled[last], mask))
         clear(top[3:])
         _share_bar(top[3], size[0] / size[1])
         for panel, (name, values) in zip(bottom, maps.activation.items(), strict=False):
             picture = outlined(heat(enlarged(values, size), most), mask)
             show(panel, picture, name, _ABOUT.get(name, ""), readable(COLOURS.get(name, INK)))
         clear(bottom[len(shown) :])
-        inside = enlarged(maps.filled[last], size, smooth=False)[mask]
-        if len(inside):
-            top[2].set_xlabel(f"{100 * inside.mean():.0f} % of the object filled in")
         _activation_bar(figure, bottom, most, level, maps.activation[last].shape)
     return figure
+
+
+def _filled(values: Floats, mask: Mask) -> str:
+    if not mask.any():
+        return ""
+    inside = enlarged(values, (mask.shape[0], mask.shape[1]), smooth=False)[mask]
+    return f"{100 * inside.mean():.0f} % of the object filled in"
 
 
 def _share_bar(panel: Axes, ratio: float) -> None:
@@ -105,7 +115,9 @@ def _activation_bar(
 ) -> None:
     """The scale of activations, below their panels."""
     scale = ScalarMappable(Normalize(0, most), HEAT)
-    bar = figure.colorbar(scale, ax=under, location="bottom", aspect=70, pad=0.04, fraction=0.05)
+    bar = figure.colorbar(
+        scale, ax=under, location="bottom", aspect=70, pad=0.04, fraction=0.05, extend="max"
+    )
     bar.outline.set_visible(False)
     bar.set_label(f"activation, level {level}: {plane[0]} x {plane[1]} positions", fontsize=8.5, loc="left")
     bar.ax.tick_params(labelsize=8.5)

@@ -67,7 +67,7 @@ def sheet(
         title: of the sheet; "" for none.
         colour_bars: how many rows of colour bars the sheet has room for.
     """
-    height = rows * (PANEL * ratio + _TITLES) + 0.3 * bool(title) + 0.55 * colour_bars
+    height = rows * (PANEL * ratio + _TITLES) + 0.3 * bool(title) + 0.65 * colour_bars + 0.05
     with matplotlib.rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.035, h_pad=0.035, wspace=0.02, hspace=0.02)
         figure = Figure(figsize=(columns * PANEL + 0.1, height), dpi=120, layout=layout)
