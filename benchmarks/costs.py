@@ -21,6 +21,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from timing import write
+
 Record = dict[str, Any]
 Cell = tuple[str, str, str]
 MODELS = ("hsnet", "asnet", "vat")
@@ -203,14 +205,6 @@ def _row(record: Record) -> str:
 
 def _milliseconds(seconds: Sequence[float]) -> str:
     return f"{1000 * statistics.median(seconds):,.0f} ({1000 * (max(seconds) - min(seconds)):,.0f})"
-
-
-def write(path: Path, text: str) -> None:
-    """All of the file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ python benchmarks/growth.py results/growth [--model hsnet] [--masking hybrid] [-
 
 Every point runs in a process of its own, so that its peak memory is its own: forward without gradients over
 sides, shots and batches (sides 400 px, one shot, batch 1 where not varied), and a training step over sides
-and batches. Random weights. Writes NAME.jsonl, NAME.md and NAME.svg.
+and batches, over batches also with the head's activations made again (`recompute=1`). Random weights. Writes
+NAME.jsonl, NAME.md and NAME.svg.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from timing import made_on, write
 
 Record = dict[str, Any]
 Point = dict[str, Any]
+RECOMPUTED = "step, recomputed"
+WORKS = ("forward", "step", RECOMPUTED)
 AXES = {"side": "image side, px", "shots": "shots", "batch": "episodes at once"}
 
 
@@ -59,7 +62,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5, 10, 50])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--step-sides", type=int, nargs="+", default=[200, 400, 600])
-    parser.add_argument("--step-batches", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--step-batches", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--base", type=int, default=400, help="side of the images where it is not varied")
     parser.add_argument("--repeats", type=int, default=2, help="timed repetitions after one for warming up")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -84,6 +87,7 @@ def points_of(args: argparse.Namespace) -> list[Point]:
         ("forward", "batch", args.batches),
         ("step", "side", args.step_sides),
         ("step", "batch", args.step_batches),
+        (RECOMPUTED, "batch", args.step_batches),
     ]
     return [
         {"work": work, "axis": axis, **base, axis: value} for work, axis, values in varied for value in values
@@ -112,9 +116,10 @@ def measure(point: Point, repeats: int) -> Record:
         segmentation_loss(network(data.query, data.supports, data.masks), data.truth).backward()
         optimizer.step()
 
-    work = step if point["work"] == "step" else forward
-    if point["work"] == "step":
+    work = forward if point["work"] == "forward" else step
+    if work is step:
         network.train()
+        network.recompute = 1 if point["work"] == RECOMPUTED else None
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     work()
@@ -166,7 +171,7 @@ def plot(records: Sequence[Record], path: Path) -> None:
     ran = [record for record in records if "failed" not in record]
     figure, axes = pyplot.subplots(2, len(AXES), figsize=(12, 6), squeeze=False)
     for column, (axis, label) in enumerate(AXES.items()):
-        for work in ("forward", "step"):
+        for work in WORKS:
             chosen = [each for each in ran if each["point"]["axis"] == axis and each["point"]["work"] == work]
             values = [each["point"][axis] for each in chosen]
             if values:

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from timing import write
+
 Record = dict[str, Any]
 
 
@@ -41,14 +43,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     write(args.out.with_suffix(".jsonl"), "".join(f"{json.dumps(record)}\n" for record in records))
     write(args.out.with_suffix(".md"), text)
     print(text)
-
-
-def write(path: Path, text: str) -> None:
-    """All of the file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
 
 
 def curve(run: Path) -> dict[int, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmseg import environment
+from hmseg.files import writing
 
 
 class Spread(NamedTuple):
@@ -65,6 +66,5 @@ def made_on(**versions: str) -> dict[str, Any]:
 def write(path: Path, text: str) -> None:
     """All of the file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    with writing(path) as file:
+        file.write(text)

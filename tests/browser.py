@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,7 @@ class Seen:
 
 
 def look(page: Path, picture: Path, width: int, height: int = 1800, dark: bool = False) -> Seen:
-    """Load a page in a window of that size in a process of its own.
-
-    Skips where there is no browser; fails instead when HMSEG_REQUIRE_BROWSER=1, so that CI can't skip it.
+    """Load a page in a window of that size; see `in_browser`.
 
     Args:
         page: an HTML file.
@@ -64,6 +63,22 @@ def look(page: Path, picture: Path, width: int, height: int = 1800, dark: bool =
         width: of the window in CSS pixels.
         height: likewise.
         dark: prefers-color-scheme.
+    """
+    words = (str(page), str(picture), str(width), str(height))
+    found = in_browser(Path(__file__), words, dark)
+    return Seen(found["facts"], found["requests"], picture)
+
+
+def in_browser(script: Path, words: Sequence[str], dark: bool = False, given: str = "") -> Any:
+    """What a script that uses Qt says in its last line, as JSON; run in a process of its own.
+
+    Skips where there is no browser; fails instead when HMSEG_REQUIRE_BROWSER=1, so that CI can't skip it.
+
+    Args:
+        script: a Python file.
+        words: its arguments.
+        dark: prefers-color-scheme.
+        given: its standard input.
     """
     if importlib.util.find_spec("PySide6") is None:
         message = "needs a browser: pip install hmseg[browser]"
@@ -75,7 +90,8 @@ def look(page: Path, picture: Path, width: int, height: int = 1800, dark: bool =
         flags += " --blink-settings=preferredColorScheme=0"
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
-            [sys.executable, __file__, str(page), str(picture), str(width), str(height)],
+            [sys.executable, str(script), *words],
+            input=given,
             capture_output=True,
             text=True,
             timeout=SECONDS * 2,
@@ -90,8 +106,7 @@ def look(page: Path, picture: Path, width: int, height: int = 1800, dark: bool =
             check=False,
         )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    return Seen(found["facts"], found["requests"], picture)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _main(page: str, picture: str, width: int, height: int) -> None:

@@ -15,12 +15,15 @@ ENTRY_POINTS = {
     "evaluate",
     "convert",
     "conversion",
+    "export",
+    "exportation",
     "episodes",
     "episode_lists",
     "predict",
     "prepare",
     "report",
     "reproduce",
+    "app",
     "training",
     "evaluation",
     "evaluation_record",
@@ -52,7 +55,7 @@ def test_only_entry_points_and_config_import_hydra() -> None:
 
 
 def test_only_module_callbacks_data_module_and_entry_points_import_lightning() -> None:
-    allowed = ENTRY_POINTS | {"module", "callbacks"}
+    allowed = ENTRY_POINTS | {"module", "callbacks", "plugins"}
     for path in modules("**/*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         if parts[0] not in allowed and parts[-1] != "datamodule":
@@ -62,7 +65,8 @@ def test_only_module_callbacks_data_module_and_entry_points_import_lightning() -
 
 
 @pytest.mark.parametrize(
-    "name", ["masking/*", "correlation", "backbones*", "timm_networks", "weights", "metrics", "errors"]
+    "name",
+    ["masking/*", "correlation", "backbones*", "timm_networks", "weights", "metrics", "errors", "exporting"],
 )
 def test_primitives_know_nothing_above_them(name: str) -> None:
     above = (
@@ -86,6 +90,14 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
         assert not any(name.startswith(forbidden) for name in imports(path)), path
 
 
+def test_figures_stand_on_networks_and_data_and_know_nothing_above_them() -> None:
+    above = ("hmseg.reporting", "hmseg.module", "hmseg.config", "hmseg.assembly", "hmseg.callbacks")
+    for path in modules("visualise/*.py"):
+        assert not any(name.startswith(above) for name in imports(path)), path
+    for path in modules("**/*.py"):  # pyplot holds figures until they are closed, and asks for a screen
+        assert not any(name.startswith("matplotlib.pyplot") for name in imports(path)), path
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -96,9 +108,12 @@ def test_networks_and_data_meet_only_in_the_module() -> None:
         "hmseg.train",
         "hmseg.evaluate",
         "hmseg.convert",
+        "hmseg.export",
         "hmseg.predict",
         "hmseg.report",
         "hmseg.reproduce",
+        "hmseg.app",
+        "hmseg.webpage.serving",
         "hmseg.claims",
         "hmseg.reproduction.run",
     ],

@@ -141,7 +141,8 @@ MISTAKES = {
     "loader.resize=cv2": "unknown loader.resize 'cv2'. (known: opencv, pil)",
     "loader.augmentation=vta": "unknown loader.augmentation 'vta': did you mean 'vat'? (known: none, vat)",
     "loader.keep_images=-1": "loader.keep_images: expected at least 0, got -1",
-    "trainer=null": "trainer: expected the name of an option, got null (known: auto, cpu, ddp, debug, gpu)",
+    "trainer=null": "trainer: expected the name of an option, got null (known: auto, cpu, ddp, debug, gpu, "
+    "slurm)",
     "masking.treshold=1": "unknown key 'masking.treshold': did you mean 'masking.threshold'?",
     "masking=input masking.mix=1": "unknown key 'masking.mix' (known: dilate, fill)",
     "masking.mix=soft": "masking.mix: expected a number, got 'soft'",
@@ -228,6 +229,16 @@ def test_mistakes_are_refused_in_one_line(words: str) -> None:
 )
 def test_what_is_right_is_not_refused(words: str) -> None:
     assert check(compose(*words.split())) is None
+
+
+def test_slurm_says_how_many_devices_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = compose("trainer=slurm")
+    assert (cfg.trainer.devices, cfg.trainer.num_nodes, cfg.trainer.strategy) == (1, 1, "ddp")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
+    monkeypatch.setenv("SLURM_NNODES", "2")
+    cfg = compose("trainer=slurm")
+    check(cfg)
+    assert (cfg.trainer.devices, cfg.trainer.num_nodes) == (4, 2)
 
 
 def compose_with(folder: Path, *overrides: str) -> Any:

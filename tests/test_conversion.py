@@ -18,8 +18,8 @@ from hmseg.assembly import build_datamodule
 from hmseg.baselines import score
 from hmseg.cli import entry
 from hmseg.config import compose
+from hmseg.files import sha256
 from hmseg.networks import FewShotNetwork
-from hmseg.results import sha256
 from hmseg.run_checkpoints import fingerprint, read_checkpoint
 from tiny import LIGHTNING_WARNINGS
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hmseg.config import check, compose
 from hmseg.errors import ConfigError, DataError
-from hmseg.feature_store import FeatureStore, store_folder
+from hmseg.feature_store import FeatureStore
 from hmseg.masking import build_masking
 from hmseg.networks import FewShotNetwork
 from tiny import TinyBackbone, TinyHead, tiny_network
@@ -102,11 +102,6 @@ def test_what_it_refuses(tmp_path: Path) -> None:
         check(compose("features.folder=auto", "loader.augmentation=vat"))
     with pytest.raises(ConfigError, match="features.limit_gb: expected a number above 0"):
         check(compose("features.limit_gb=-1"))
-
-
-def test_auto_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert store_folder("auto") == Path("/somewhere/hmseg/features")
 
 
 def test_a_network_gives_the_same_with_and_without(tmp_path: Path) -> None:

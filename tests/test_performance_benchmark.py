@@ -175,11 +175,28 @@ def test_growth_varies_one_thing_at_a_time(benchmarks: Any, tmp_path: Path) -> N
     points = growth.points_of(args)
     assert [(p["work"], p["side"], p["shots"], p["batch"]) for p in points] == [
         ("forward", 64, 1, 1), ("forward", 96, 1, 1), ("forward", 64, 2, 1), ("forward", 64, 1, 2),
-        ("step", 64, 1, 1), ("step", 64, 1, 1),
+        ("step", 64, 1, 1), ("step", 64, 1, 1), ("step, recomputed", 64, 1, 1),
     ]  # fmt: skip
-    records = [{"point": each, **record("step", "a", 1.0), **growth.measure(each, 1)} for each in points[::4]]
+    records = [
+        {"point": each, **record("step", "a", 1.0), **growth.measure(each, 1)}
+        for each in (points[0], points[4], points[6])
+    ]
     assert all(each["seconds"][0] > 0 and each["memory_gb"] > 0.01 for each in records)
     records.append({**records[0], "point": points[1], "failed": "killed"})
     assert "| forward | image side, px | 96 | could not run: killed | | |" in growth.report(records)
     growth.plot(records, tmp_path / "g.svg")
     assert (tmp_path / "g.svg").is_file()
+
+
+def test_hot_spots_of_both_ways(benchmarks: Any, tmp_path: Path) -> None:
+    out = tmp_path / "hot"
+    words = [str(out), "--backbone", "mobilenet_v2", "--side", "64", "--scenarios", "forward1", "--rows", "4"]
+    benchmarks("hot_spots").main([*words, "--device", "cpu"])
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert [each["way"] for each in record["profiles"]] == ["published code", "hmseg"]
+    for each in record["profiles"]:
+        seconds = [one["seconds"] for one in each["operators"]]
+        assert seconds == sorted(seconds, reverse=True) and each["seconds"] > 0
+        assert any("convolution" in one["name"] for one in each["operators"])
+    page = out.with_suffix(".md").read_text()
+    assert "## forward1" in page and page.count("all others") == 2 and page.count(" % |") == 2 * 5

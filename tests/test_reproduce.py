@@ -21,10 +21,11 @@ from hmseg.claims import find_claim, published, read_events
 from hmseg.cli import entry
 from hmseg.config import compose
 from hmseg.config.checks_reproduce import split_list
+from hmseg.config.runs import RUN_FILE
 from hmseg.errors import ConfigError
+from hmseg.files import sha256
 from hmseg.reproduce import PROGRAM, request
 from hmseg.reproduction import run as running
-from hmseg.reproduction.plan import RUN_FILE, sha256
 from hmseg.reproduction.process import Outcome
 from hmseg.reproduction.process import call as really_call
 from hmseg.run_checkpoints import read_checkpoint

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hmseg.metrics import Scores
-from hmseg.results import print_comparison, scores_record, sha256, write_json
+from hmseg.results import print_comparison, scores_record, write_json
 
 SUMMARISE = Path(__file__).resolve().parents[1] / "benchmarks" / "summarise.py"
 
@@ -22,11 +22,6 @@ def test_json_is_replaced_as_a_whole(tmp_path: Path) -> None:
         write_json(path, {"miou": object()})
     assert json.loads(path.read_text()) == {"miou": 1.5}
     assert [each.name for each in path.parent.iterdir()] == ["record.json"]
-
-
-def test_sha256(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256(tmp_path / "a").startswith("ba7816bf")
 
 
 def test_comparison_shows_every_method(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.shapes import ShapesSource
 from hmseg.episode_table import Rows
 from hmseg.errors import DataError
+from hmseg.evaluation_record import identity, record_path
 from hmseg.metrics import Scores
 from hmseg.module import SegmentationModule
 from tiny import LIGHTNING_WARNINGS, tiny_module, tiny_trainer
@@ -132,3 +133,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="can't be written"):
         test_of(tmp_path / "file", data_of())
+
+
+def test_an_evaluation_in_another_precision_is_another_one(tmp_path: Path) -> None:
+    data, module = data_of(), tiny_module()
+    data.setup("test")
+    full = identity(module, data, "checksum")
+    module.config = {**module.config, "trainer": {"precision": "32-true"}}
+    assert identity(module, data, "checksum") == full
+    module.config = {**module.config, "trainer": {"precision": "bf16-mixed"}}
+    assert identity(module, data, "checksum") != full
+    paths = [
+        record_path(tmp_path / "best.ckpt", "shapes", data, "vote", p) for p in ("32-true", "bf16-mixed")
+    ]
+    assert [path.name for path in paths] == [
+        "best.shapes-fold0-2shot-hsnet-12.json", "best.shapes-fold0-2shot-hsnet-12-bf16-mixed.json",
+    ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 An entry point is a :class:`Program`: the name of its configuration, its task, and what is done with the
 overrides before they are composed. Exit codes: 0 done, 1 the task met an error that is the user's to mend,
-2 the configuration is wrong, 130 interrupted.
+2 the configuration is wrong, 130 interrupted, 143 stopped by SIGTERM (another signal: 128 and its number).
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import os
 import shlex
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -26,6 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from hmseg.checkpoint_files import RESUMED
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
 from hmseg.config.helptext import help_page
@@ -33,7 +35,9 @@ from hmseg.config.runs import readable
 from hmseg.config.stored import offer_placeholders, withdraw
 from hmseg.config.sweep import configurations
 from hmseg.errors import ConfigError, HmsegError
+from hmseg.interruption import Terminated, requeue, stopping
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Prepare = Callable[[Composer, Sequence[str]], list[str]]
 
 
@@ -64,6 +68,13 @@ class Program:
     def typed_name(self) -> str:
         """How the program is called, for help and messages."""
         return f"python -m hmseg.{self.config_name}"
+
+
+class _Job(NamedTuple):
+    """A task that was started; noted, because Hydra forgets it when the task fails."""
+
+    folder: str
+    requeue: bool
 
 
 def entry(program: Program, argv: Sequence[str] | None = None) -> None:
@@ -141,13 +152,19 @@ def _run(program: Program, words: list[str]) -> None:
     sys.argv = [before[0], *words]  # Hydra and Lightning's process launcher read it
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints a task's exception itself and cuts its traceback
     GlobalHydra.instance().clear()
-    started: list[str] = []
+    started: list[_Job] = []
     try:
         main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=program.config_name)
-        main(_guarded(program.task, started))()
+        with stopping():
+            main(_guarded(program.task, started))()
     except (HmsegError, InstantiationException) as error:  # of a sweep: its other jobs have run
         _stop(_message(error), 1)
+    except Terminated as error:
+        _terminated(program, started, error)
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            what = f"{error.filename or 'a file'} can't be written ({error.strerror})"
+            _stop(f"{what}: make room on that disk{_continuation(program, started)}", 1)
         if started:
             raise
         _stop(str(error).split("\n", 1)[0], 2)  # Hydra's own, such as a run folder that can't be written
@@ -161,13 +178,13 @@ def _run(program: Program, words: list[str]) -> None:
         sys.argv = before
 
 
-def _guarded(task: Callable[[DictConfig], object], started: list[str]) -> Callable[[DictConfig], object]:
+def _guarded(task: Callable[[DictConfig], object], started: list[_Job]) -> Callable[[DictConfig], object]:
     """The task, its run folder noted, its mendable errors in one line (a sweep goes on with the next job)."""
 
     @functools.wraps(task)
     def guarded(cfg: DictConfig) -> object:
         run = HydraConfig.get()
-        started.append(run.runtime.output_dir)  # Hydra forgets it when the task fails
+        started.append(_Job(run.runtime.output_dir, bool(cfg.get("requeue", False))))
         try:
             return task(cfg)
         except (HmsegError, InstantiationException) as error:
@@ -202,15 +219,27 @@ def _not_built(error: InstantiationException) -> str | None:
     return None
 
 
-def _interrupted(program: Program, started: Sequence[str]) -> NoReturn:
-    """Say how to go on, where the last job that was started left a checkpoint."""
-    hint = ""
-    if started and (Path(started[-1]) / "checkpoints" / "last.ckpt").is_file():
-        hint = f"; continue with: {program.typed_name} resume={shlex.quote(started[-1])}"
-    _stop(f"interrupted{hint}", 130)
+def _terminated(program: Program, started: Sequence[_Job], error: Terminated) -> NoReturn:
+    """Go, after putting the job back into SLURM's queue."""
+    if error.quiet:
+        raise SystemExit(error.code) from None
+    queued = requeue() if started and started[-1].requeue else ""
+    _stop(f"{error}{f', {queued}' if queued else ''}{_continuation(program, started)}", error.code)
+
+
+def _interrupted(program: Program, started: Sequence[_Job]) -> NoReturn:
+    _stop(f"interrupted{_continuation(program, started)}", 130)
+
+
+def _continuation(program: Program, started: Sequence[_Job]) -> str:
+    """How to go on, where the last job that was started left a checkpoint; else nothing."""
+    folder = Path(started[-1].folder) if started else None
+    if folder is None or not any((folder / "checkpoints" / name).is_file() for name in RESUMED):
+        return ""
+    return f"; continue with: {program.typed_name} resume={shlex.quote(str(folder))}"
 
 
 def _stop(message: str, code: int) -> NoReturn:
     line = " ".join(message.split())
-    print(line if code == 130 else f"error: {line}", file=sys.stderr)
+    print(line if code >= 128 else f"error: {line}", file=sys.stderr)
     raise SystemExit(code)

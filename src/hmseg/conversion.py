@@ -5,24 +5,23 @@ from __future__ import annotations
 import copy
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
-from hmseg.assembly import build_network, plain_config
+from hmseg.assembly import build_network, load_network, plain_config
 from hmseg.checkpoints import advice, load_published, published_misfits
 from hmseg.config.exported import check_target
 from hmseg.errors import CheckpointError
+from hmseg.files import sha256
 from hmseg.known_weights import Comparison, compare_backbone, known_classifier
 from hmseg.networks import FewShotNetwork
 from hmseg.published import Published, published_content, read_published, save
-from hmseg.results import sha256
-from hmseg.run_checkpoints import fingerprint, pack, plain, read_checkpoint, unpack
+from hmseg.run_checkpoints import fingerprint, pack, plain, read_checkpoint
 from hmseg.state_dicts import Misfit
 
 STORED = ("fold", "shot", "seed", "model", "masking", "backbone", "dataset")
@@ -154,12 +153,7 @@ def export_checkpoint(cfg: DictConfig, source: Path, out: Path) -> None:
         WeightsError: the checkpoint doesn't hold its backbone, and the weights can't be had.
     """
     checkpoint = read_checkpoint(source)
-    network = build_network(cfg)
-    wrapped = {f"{NETWORK}{name}": value for name, value in network.state_dict().items()}
-    origin = network.backbone.weights_origin
-    unpack(checkpoint, wrapped, origin, lambda: fingerprint(network.backbone))
-    state: Mapping[str, Tensor] = checkpoint["state_dict"]
-    network.load_state_dict({name.removeprefix(NETWORK): value for name, value in state.items()})
+    network = load_network(cfg, checkpoint)
     classifier = known_classifier(network.backbone, *_named(cfg))
     epoch = checkpoint.get("epoch")
     save(published_content(network, classifier, epoch if type(epoch) is int else None), out)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from hmseg.exporting import is_exporting, repeat_rows
+
 EPS = 1e-5
 """Added to the norm of each feature vector, as published (not the maximum of the two)."""
 
@@ -84,10 +86,8 @@ def correlate(query: Tensor, support: Tensor) -> Tensor:
         pairs = [clamped_product(q[n // shots], each) for n, each in enumerate(s)]
         similarity = pairs[0][None] if len(pairs) == 1 else torch.stack(pairs)
     else:
-        q = unit_features(query).flatten(2).transpose(1, 2)  # (B, hq*wq, C)
+        q = repeat_rows(unit_features(query).flatten(2).transpose(1, 2), shots)  # (B*K, hq*wq, C)
         s = unit_features(support).flatten(2)  # (B*K, C, hs*ws)
-        if shots > 1:
-            q = q.repeat_interleave(shots, dim=0)
         similarity = torch.bmm(q, s).clamp_(min=0)  # fresh from bmm, so in place is safe
     return similarity.view(-1, *query_size, *support_size)
 
@@ -131,9 +131,10 @@ def episodes_of(
 
 
 def on_plain_cpu(*maps: Tensor) -> bool:
-    """Whether these can be correlated by the CPU's fast way: no gradient, no reduced precision."""
+    """Whether these can be correlated by the CPU's fast way: no gradient, no reduced precision, no export."""
     return (
-        all(each.device.type == "cpu" for each in maps)
+        not is_exporting()
+        and all(each.device.type == "cpu" for each in maps)
         and not torch.is_autocast_enabled("cpu")
         and not (torch.is_grad_enabled() and any(each.requires_grad for each in maps))
     )
@@ -145,8 +146,8 @@ def shots_of(query: Tensor, support: Tensor) -> int:
     Raises:
         ValueError: channels differ, or the support batch is no multiple of the query batch.
     """
-    shots, left_over = divmod(support.shape[0], query.shape[0])
-    if support.shape[1] != query.shape[1] or left_over:
+    shots = support.shape[0] // query.shape[0]
+    if support.shape[1] != query.shape[1] or support.shape[0] % query.shape[0]:
         raise ValueError(
             f"query (B, C, h, w) and support (B * K, C, h, w) do not fit: "
             f"{tuple(query.shape)} and {tuple(support.shape)}"

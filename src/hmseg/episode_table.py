@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hmseg.errors import DataError, first_line
+from hmseg.files import writing_bytes
 from hmseg.metrics import intersections_and_unions
 
 COLUMNS = ("index", "class_id", "foreground", "counted", "inter_bg", "union_bg", "inter_fg", "union_fg")
@@ -78,15 +77,8 @@ def write_table(path: Path, table: Rows) -> None:
     writer.writerow(COLUMNS)
     writer.writerows(table.tolist())
     packed = gzip.compress(text.getvalue().encode(), mtime=0)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(packed)
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with writing_bytes(path) as file:
+        file.write(packed)
 
 
 def read_table(path: Path) -> Rows:

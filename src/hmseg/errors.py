@@ -29,6 +29,14 @@ class CheckpointError(HmsegError):
     """A checkpoint that is missing, damaged or belongs to another network."""
 
 
+class ExportError(HmsegError):
+    """A network that can't be exported, or an exported file that doesn't compute what the network does."""
+
+
+class TrackingError(HmsegError):
+    """W&B can't be used as configured: no account, no connection."""
+
+
 def unknown(kind: str, name: object, options: Iterable[object]) -> str:
     """Message for a name that is not one of the known ones, with the nearest of them.
 

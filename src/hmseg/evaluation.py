@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,26 +16,40 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from hmseg import environment
-from hmseg.assembly import build_datamodule, build_head, build_module, build_trainer
+from hmseg.assembly import (
+    build_datamodule,
+    build_head,
+    build_loggers,
+    build_module,
+    build_trainer,
+    plain_config,
+)
 from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
-from hmseg.callbacks import RunProgress
+from hmseg.callbacks import Interruption, RunProgress
 from hmseg.callbacks.journal import TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import Source, Split, class_names_of
-from hmseg.episode_table import write_table
+from hmseg.episode_table import read_table, write_table
 from hmseg.errors import HmsegError
 from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record_path, table_path
+from hmseg.files import sha256
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork
+from hmseg.plugins import ending_together
 from hmseg.records import Record, append_record
-from hmseg.results import print_classes, print_comparison, sha256, write_json
+from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
+from hmseg.tracking.lineage import use_checkpoint
+from hmseg.tracking.origin import origin_of
+from hmseg.tracking.run_logger import ends_its_runs, run_loggers
+from hmseg.tracking.tables import log_test
 
 log = logging.getLogger(__name__)
 CALIBRATION_EPISODES = 40
 """Training episodes on which the correlation prior's threshold is chosen."""
 
 
+@ends_its_runs
 def run(cfg: DictConfig) -> float:
     """The entry point's work: evaluate ``cfg.ckpt``, print, record; gives the mIoU.
 
@@ -51,9 +66,26 @@ def run(cfg: DictConfig) -> float:
     log.info("%s; %d episodes", describe_lists(data.source), episodes)
     module = build_module(cfg, data)
     module.restore(checkpoint)
-    callbacks: dict[str, Callback] = {"progress": RunProgress()} if cfg.trainer.enable_progress_bar else {}
-    journal = start_journal(cfg, module, data, path)
-    trainer = build_trainer(cfg, callbacks | ({"journal": journal} if journal else {}))
+    callbacks: dict[str, Callback] = {"interruption": Interruption()}
+    if cfg.trainer.enable_progress_bar:
+        callbacks["progress"] = RunProgress()
+    trainer = build_trainer(cfg, callbacks, build_loggers(cfg, "evaluate", origin_of(path)))
+    with ending_together(trainer):
+        start_logging(cfg, trainer, path)
+        return _evaluate(cfg, trainer, module, data, path, checkpoint)
+
+
+def _evaluate(
+    cfg: DictConfig,
+    trainer: pl.Trainer,
+    module: SegmentationModule,
+    data: EpisodeDataModule,
+    path: Path,
+    checkpoint: Mapping[str, Any],
+) -> float:
+    journal = start_journal(cfg, module, data, path, trainer.world_size)
+    if journal is not None:
+        trainer.callbacks.append(journal)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()
     scores = test(trainer, module, data)
     seconds = time.perf_counter() - started
@@ -71,22 +103,34 @@ def run(cfg: DictConfig) -> float:
         record = make_record(module, data, path, checkpoint, rows, seconds)
         target = save_record(cfg, path, data, record, journal)
         print(f"written to {target}")
+        which, step = record["checkpoint"]["which"], record["training"]["step"] or 0
+        names = class_names_of(data.source, "test")
+        log_test(trainer.loggers, which, scores, names, read_table(table_path(target)), step)
     return scores[0].miou
 
 
+def start_logging(cfg: DictConfig, trainer: pl.Trainer, path: Path) -> None:
+    """Tells the loggers the configuration, and W&B which checkpoint is tested."""
+    for logger in trainer.loggers:
+        logger.log_hyperparams(plain_config(cfg))
+    if trainer.is_global_zero:
+        for run in run_loggers(trainer.loggers):
+            use_checkpoint(run, path)
+
+
 def start_journal(
-    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path
+    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path, devices: int
 ) -> TestJournal | None:
     """The journal of a test that is about to start, after telling module and data what is done already.
 
-    None in a fast development run, which leaves nothing.
+    None in a fast development run, which leaves nothing. One episode at least is left for each device.
     """
     if cfg.trainer.fast_dev_run:
         return None
-    target = record_path(path, cfg.dataset.name, data, cfg.aggregation)
+    target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
     key = identity(module, data, sha256(path))
     journal = TestJournal(target.with_name(f"{target.stem}.unfinished"), key)
-    done = journal.done[: len(data.test_specs) - 1]  # one at least is left, so that there is a test to run
+    done = journal.done[: max(0, len(data.test_specs) - devices)]
     if len(done):
         log.info("%d of %d episodes were tested before: going on", len(done), len(data.test_specs))
     module.tested = torch.from_numpy(done)
@@ -105,7 +149,7 @@ def save_record(
     Raises:
         DataError: they can't be written.
     """
-    target = record_path(path, cfg.dataset.name, data, cfg.aggregation)
+    target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
     table = journal.read()
     write_table(table_path(target), table)
     write_json(target, record)

@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from hmseg import environment
+from hmseg.config.runs import RUN_FILE
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.protocols import digest
 from hmseg.data.source import class_names_of
+from hmseg.files import sha256
 from hmseg.metrics import SMALL_OBJECT, Scores
 from hmseg.module import SegmentationModule
 from hmseg.records import FORMAT, Record, record_id
-from hmseg.results import scores_record, sha256
+from hmseg.results import scores_record
 from hmseg.run_checkpoints import HISTORY, entry, provenance
 
-ELSEWHERE = ("callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes")
+ELSEWHERE = (
+    "callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes", "recompute", "requeue",
+)  # fmt: skip
 """Parts of the configuration that say where things go and change no number: left out of records."""
+FULL_PRECISION = "32-true"
 NETWORK = ("model", "masking", "backbone")
-RUN_FILE = "run.json"
-"""What a training leaves in its folder when it has come to its end."""
 
 Pair = tuple[Scores, Scores]
 """Scores of all episodes, and of those with a small query object."""
@@ -44,7 +47,13 @@ def by_seed(module: SegmentationModule, data: EpisodeDataModule) -> dict[str, An
     }
 
 
-def record_path(checkpoint: Path, dataset: str, data: EpisodeDataModule, aggregation: str = "vote") -> Path:
+def record_path(
+    checkpoint: Path,
+    dataset: str,
+    data: EpisodeDataModule,
+    aggregation: str = "vote",
+    precision: str = FULL_PRECISION,
+) -> Path:
     """Where the record of an evaluation goes: beside the checkpoint, one file for each setting."""
     fold = "" if data.fold is None else f"-fold{data.fold}"
     drawn = f"manifest{digest(data.test_specs)[:8]}" if data.manifest else data.protocol
@@ -55,6 +64,8 @@ def record_path(checkpoint: Path, dataset: str, data: EpisodeDataModule, aggrega
         setting += "-original"
     if aggregation != "vote":
         setting += f"-{aggregation}"
+    if precision != FULL_PRECISION:
+        setting += f"-{precision}"
     return checkpoint.with_name(f"{checkpoint.stem}.{setting}.json")
 
 
@@ -98,6 +109,9 @@ def identity(module: SegmentationModule, data: EpisodeDataModule, checkpoint: st
     network = {part: _without_places(module.config.get(part)) for part in NETWORK}
     kept = (module.config.get("features") or {}).get("precision") if module.network.store else None
     rounded = {"features": kept} if kept == "float16" else {}
+    precision = (module.config.get("trainer") or {}).get("precision", FULL_PRECISION)
+    if precision != FULL_PRECISION:
+        rounded["precision"] = precision
     return record_id(checkpoint, tested_on(module, data), network | rounded)
 
 

@@ -11,8 +11,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hmseg.errors import ConfigError, DataError, unknown
-from hmseg.files import writing
+from hmseg.files import writing, writing_bytes
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +28,6 @@ Compute = Callable[[Tensor], list[Tensor]]
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
 _LAYOUT = "layout.json"
 _REMEDY = "mend that, give features.folder another place, or set it to null"
-
-
-def store_folder(setting: str | Path | None) -> Path | None:
-    """The folder that a setting means: None for no store, a path, or ``auto`` in the user's cache folder.
-
-    Example:
-        >>> store_folder(None), store_folder("/fast/disk").name
-        (None, 'disk')
-    """
-    if setting is None:
-        return None
-    if str(setting) == "auto":
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hmseg" / "features"
-    return Path(setting).expanduser()
 
 
 class FeatureStore:
@@ -197,14 +181,8 @@ class FeatureStore:
             return
         self._room -= len(data)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(data)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        with writing_bytes(path) as file:
+            file.write(data)
 
 
 def _digest(image: Tensor) -> str:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmseg.exporting import is_exporting
+
 Folded = tuple[Tensor, Tensor]
 """Kernel and bias."""
 
@@ -91,6 +93,8 @@ class FoldedConvolutions:
             relu: pass the result through a ReLU.
             onto: a tensor to which the result is added in place, and which is given back.
         """
+        if is_exporting():
+            return _unfolded(conv, norm, x, relu, onto)
         kernel, bias = self.folded(conv, norm, x)
         options = conv.padding, conv.stride, conv.dilation, conv.groups
         if kernel.is_mkldnn:
@@ -125,6 +129,14 @@ class FoldedConvolutions:
 
     def __reduce__(self) -> tuple[type[FoldedConvolutions], tuple[()]]:
         return FoldedConvolutions, ()
+
+
+def _unfolded(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, relu: bool, onto: Tensor | None) -> Tensor:
+    """The same step by step, for a graph that another program will fold; nothing is changed in place."""
+    result = F.batch_norm(conv(x), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    if onto is not None:
+        result = onto + result
+    return result.relu() if relu else result
 
 
 def _state(tensor: Tensor | None) -> tuple[Any, ...] | None:

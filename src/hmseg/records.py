@@ -6,16 +6,15 @@ intervals and comparisons can be computed again by anyone.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hmseg.episode_table import Rows, write_table
 from hmseg.errors import DataError
+from hmseg.files import append_json
 
 Record = dict[str, Any]
 FORMAT = 2
@@ -54,20 +53,14 @@ def episodes_path(records: Path, identity: str) -> Path:
 def append_record(path: Path, record: Mapping[str, Any], table: Rows) -> None:
     """Adds a record and its table of episodes; jobs of a sweep may do so at once.
 
-    The table comes first, so that no record is without one. A line cut by a full disk is ended before the
-    next one begins, and readers skip it.
+    The table comes first, so that no record is without one.
 
     Raises:
         DataError: the file can't be written.
     """
     try:
         write_table(episodes_path(path, record["id"]), table)
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            cut = size > 0 and file.read(1) != b"\n"
-            file.write(b"\n" * cut + json.dumps(record).encode() + b"\n")
+        append_json(path, record)
     except OSError as error:
         raise DataError(
             f"records {path} can't be written ({error.strerror}): give paths.records=… another place, or null"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hmseg.files import writing
 from hmseg.metrics import Scores
 
 
@@ -37,21 +35,9 @@ def scores_record(scores: Scores, names: Sequence[str]) -> dict[str, Any]:
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record to a temporary name beside ``path`` and move it there: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            json.dump(record, file, indent=1)
-            file.write("\n")
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with writing(path) as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")
 
 
 def print_classes(title: str, scores: Scores, names: Sequence[str]) -> None:

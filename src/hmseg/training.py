@@ -20,17 +20,25 @@ from hmseg.assembly import (
     plain_config,
 )
 from hmseg.callbacks import RunHistory
+from hmseg.config.runs import RUN_FILE
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
+from hmseg.episode_table import read_table
 from hmseg.errors import ConfigError
-from hmseg.evaluation_record import RUN_FILE, make_record
+from hmseg.evaluation_record import make_record, table_path
 from hmseg.module import SegmentationModule
+from hmseg.plugins import ending_together
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
+from hmseg.run_origin import write_origin
+from hmseg.tracking.origin import read_origin
+from hmseg.tracking.run_logger import ends_its_runs
+from hmseg.tracking.tables import log_test
 
 log = logging.getLogger(__name__)
 
 
+@ends_its_runs
 def run(cfg: DictConfig) -> float | None:
     """The entry point's work; gives the best validation mIoU, for sweepers.
 
@@ -41,21 +49,25 @@ def run(cfg: DictConfig) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_datamodule(cfg)
     module = build_module(cfg, data)
-    trainer = build_trainer(cfg, build_callbacks(cfg), build_loggers(cfg))
+    origin = read_origin(Path(cfg.paths.output_dir)) if cfg.resume else None
+    trainer = build_trainer(cfg, build_callbacks(cfg), build_loggers(cfg, "train", origin))
     draw_evaluation(cfg, data)
     announce(cfg, data, module)
     if not trainer.fast_dev_run and trainer.is_global_zero:  # type: ignore[attr-defined]
         Path(cfg.paths.output_dir).mkdir(parents=True, exist_ok=True)
         write_config(cfg)
+        folder, devices = Path(cfg.paths.output_dir), trainer.world_size
+        write_origin(folder, cfg.seed, data, cfg.test, devices, cfg.resume)
     for logger in trainer.loggers:
         logger.log_hyperparams(plain_config(cfg))
     if cfg.resume:
         check_resumed(cfg)
-    trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
-    best = best_checkpoint(trainer)
-    mark_complete(cfg, trainer)
-    if cfg.test:
-        evaluate_checkpoints(cfg, trainer, module, data, best)
+    with ending_together(trainer):
+        trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
+        best = best_checkpoint(trainer)
+        mark_complete(cfg, trainer)
+        if cfg.test:
+            evaluate_checkpoints(cfg, trainer, module, data, best)
     return float(best.best_model_score) if best and best.best_model_score is not None else None
 
 
@@ -148,7 +160,7 @@ def evaluate_one(
     """Test a checkpoint, print, and record it; an interrupted test goes on where it was."""
     checkpoint = read_checkpoint(path)
     module.restore(checkpoint)
-    journal = evaluation.start_journal(cfg, module, data, path)
+    journal = evaluation.start_journal(cfg, module, data, path, trainer.world_size)
     added: list[Callback] = [] if journal is None else [journal]
     trainer.callbacks.extend(added)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()
@@ -172,6 +184,14 @@ def evaluate_one(
         record = make_record(module, data, path, checkpoint, rows, seconds, training)
         target = evaluation.save_record(cfg, path, data, record, journal)
         log.info("checkpoint %s, record %s", path, target.name)
+        log_test(
+            trainer.loggers,
+            record["checkpoint"]["which"],
+            scores,
+            class_names_of(data.source, "test"),
+            read_table(table_path(target)),
+            record["training"]["step"],
+        )
 
 
 def history_of(trainer: pl.Trainer) -> RunHistory | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hmseg.claims import experiment_of, find_claim, published, read_claims
+from hmseg.claims import find_claim, published, read_claims
 from hmseg.config import conf_dir
 from hmseg.errors import ConfigError, DataError
 
@@ -35,7 +35,7 @@ def test_per_fold_values_average_to_the_claim() -> None:
 
 def test_every_claim_has_its_experiment_and_training() -> None:
     for claim in published():
-        for name in (experiment_of(claim), claim.training):
+        for name in (claim.experiment, claim.training):
             assert (conf_dir() / "experiment" / f"{name}.yaml").is_file(), claim.id
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hmseg.data.cache import ImageCache, InMemory, cache_folder
+from hmseg.data.cache import ImageCache, InMemory
 from hmseg.data.dataset import EpisodeDataset
 from hmseg.data.episode import EpisodeSpec, Sample
 from hmseg.data.loader import EpisodeLoader
@@ -241,14 +241,3 @@ def test_memory_is_not_sent_to_workers(photos: Photos) -> None:
     copy = pickle.loads(pickle.dumps(dataset))
     assert len(pickle.dumps(dataset)) < empty + 100
     assert torch.equal(copy[item].support_images, episode.support_images)
-
-
-def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert cache_folder(None) is None
-    assert cache_folder(tmp_path) == tmp_path
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder("auto") == tmp_path / "hmseg" / "images"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder("auto") == tmp_path / ".cache" / "hmseg" / "images"
-    assert cache_folder("~/images") == tmp_path / "images"

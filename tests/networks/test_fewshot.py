@@ -131,3 +131,23 @@ def test_unknown_names_and_options() -> None:
         hmseg.build_network("hsnett")
     with pytest.raises(ConfigError, match="does not take these options .depth"):
         hmseg.build_network("hsnet", backbone="mobilenet_v2", depth=3)
+
+
+def test_recomputed_activations_give_the_same_gradients(network: FewShotNetwork) -> None:
+    query, supports, masks = episode()
+    held = FewShotNetwork(network.backbone, network.masking, network.head)
+    given: list[int] = []
+    handle = network.head.register_forward_pre_hook(lambda _m, args: given.append(len(args[2])))
+    found = {}
+    for groups in (None, 1, 2):  # 2: a group of the first query's third shot alone
+        held.recompute = groups
+        held.zero_grad()
+        logits = held(query, supports, masks)
+        logits.square().mean().backward()
+        found[groups] = [logits, *(p.grad.clone() for p in held.head.parameters() if p.grad is not None)]
+    handle.remove()
+    assert given == [6, *12 * [1], 2, 1, 2, 1, 1, 2, 1, 2]  # again in the backward pass
+    assert len(found[None]) > 10
+    for groups in (1, 2):
+        for got, wanted in zip(found[groups], found[None], strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)

@@ -22,7 +22,7 @@ from hmseg.records import read_records
 from hmseg.report import PROGRAM
 from hmseg.reporting.choosing import chosen_episodes, shared_measurements
 from hmseg.reporting.gathering import from_records
-from hmseg.reporting.pictures import SIDE, data_uri, with_mask
+from hmseg.reporting.pictures import SIDE, data_uri
 from made_evaluations import record, table, write_records
 from tiny import LIGHTNING_WARNINGS
 
@@ -58,17 +58,6 @@ def test_checkpoints_are_shown_on_common_episodes(tmp_path: Path) -> None:
     assert [(run.setting.masking, run.setting.shot) for run in pair] == [("feature", 1), ("hybrid", 1)]
     with pytest.raises(DataError, match="of checkpoint 2"):
         shared_measurements(runs, [checksums[1], "f" * 64])
-
-
-def test_a_mask_is_drawn_in_its_colour_and_void_is_grey() -> None:
-    image = np.full((40, 40, 3), 200, dtype=np.uint8)
-    mask, void = np.zeros((40, 40), dtype=bool), np.zeros((40, 40), dtype=bool)
-    mask[10:30, 10:30], void[0] = True, True
-    shown = with_mask(image, mask, "#ff0000", void)
-    assert shown[10, 10].tolist() == [255, 0, 0]  # the outline
-    assert shown[20, 20].tolist() == [224, 110, 110]
-    assert (shown[0] == 128).all() and (shown[5, 5] == shown[35, 35]).all()
-    assert (image == 200).all()
 
 
 def test_pictures_are_small_jpegs() -> None:

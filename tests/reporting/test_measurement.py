@@ -110,6 +110,20 @@ def test_whatever_a_record_holds_it_is_read_or_refused(value: Any) -> None:
     assert refused > 10
 
 
+def test_reduced_precision_is_part_of_the_setting(tmp_path: Path) -> None:
+    made = {}
+    for name, config in {
+        "": {},
+        "bf16-mixed": {"trainer": {"precision": "bf16-mixed"}},
+        "float16 maps": {"features": {"precision": "float16"}, "trainer": {"precision": "32-true"}},
+    }.items():
+        found, _ = record()
+        made[name] = measurement({**found, "config": {**found["config"], **config}}, Path("a.jsonl"), None)
+        assert made[name].setting.precision == name
+    every = configurations(made.values())
+    assert len(every) == 3 and sum("bf16-mixed" in one.remarks for one in every) == 1
+
+
 def test_control_characters_never_get_through() -> None:
     found, _ = record()
     one = read(run="a\x1b[31mb\n", per_class=[{**found["per_class"][0], "name": "b\x00us" + 900 * "s"}])

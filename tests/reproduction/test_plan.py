@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from hmseg.claims import Claim, find_claim, published
+from hmseg.config.runs import RUN_FILE
 from hmseg.errors import ConfigError
-from hmseg.evaluation_record import RUN_FILE as WRITTEN
-from hmseg.reproduction.plan import RUN_FILE, Request, evaluate_step, first_step, sha256
+from hmseg.files import sha256
+from hmseg.reproduction.plan import Request, evaluate_step, first_step
 from made_records import made_record
 
 CLAIM = find_claim("coco/1shot/hsnet/hybrid/resnet50", published())
@@ -30,10 +31,6 @@ def folder(fold: int = 0, experiment: str = "hsnet_hm_coco_resnet50") -> Path:
     path = Path("outputs/claims") / experiment / f"fold{fold}"
     (path / "checkpoints").mkdir(parents=True, exist_ok=True)
     return path
-
-
-def test_training_leaves_the_file_that_is_looked_for() -> None:
-    assert RUN_FILE == WRITTEN
 
 
 def test_a_training_is_run_resumed_or_skipped() -> None:

@@ -8,7 +8,7 @@ from hmseg.claims.events import append_event, read_events
 from hmseg.claims.fit import about, why_not
 from hmseg.claims.ledger import Row, as_csv, ledger, write_ledger
 from hmseg.claims.protocol import Protocol, digest_of, protocol_of, training_episodes
-from hmseg.claims.table import Claim, experiment_of, find_claim, published, read_claims
+from hmseg.claims.table import Claim, find_claim, published, read_claims
 from hmseg.claims.verdict import STATUSES, TOLERANCE, Verdict, verdict
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "as_csv",
     "digest_of",
     "evaluate_command",
-    "experiment_of",
     "find_claim",
     "ledger",
     "protocol_of",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hmseg.errors import DataError
+from hmseg.files import append_json
 
 Event = Mapping[str, Any]
 STARTED, FINISHED, FAILED, STOPPED = "started", "finished", "failed", "stopped"
@@ -54,12 +53,7 @@ def append_event(path: Path, **event: Any) -> dict[str, Any]:
     whole = {**event, "date": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # several claims may be at work
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            cut = size > 0 and file.read(1) != b"\n"
-            file.write(b"\n" * cut + json.dumps(whole).encode() + b"\n")
+        append_json(path, whole)
     except OSError as error:
         raise DataError(f"{path} can't be written ({error.strerror}): give results=FOLDER") from None
     return whole

@@ -150,11 +150,6 @@ def published_experiment(benchmark: str, model: str, masking: str, backbone: str
     return "_".join((model, *hybrid, benchmark, backbone))
 
 
-def experiment_of(claim: Claim) -> str:
-    """The option of ``experiment`` (a file in ``conf/experiment``) that trains and tests a claim."""
-    return claim.experiment
-
-
 def find_claim(name: str, claims: Iterable[Claim]) -> Claim:
     """The claim of an id.
 

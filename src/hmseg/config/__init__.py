@@ -13,6 +13,7 @@ from hmseg.config.checks import check
 from hmseg.config.checks_reproduce import for_reproduction
 from hmseg.config.composer import Composer, conf_dir
 from hmseg.config.exported import for_conversion
+from hmseg.config.for_export import for_export
 from hmseg.config.runs import readable, replay
 from hmseg.config.stored import from_checkpoint, withdraw
 
@@ -24,6 +25,7 @@ _PREPARATIONS = {
     "train": replay,
     "evaluate": from_checkpoint,
     "convert": for_conversion,
+    "export": for_export,
     "reproduce": for_reproduction,
 }
 
@@ -35,7 +37,7 @@ def compose(*overrides: str, config_name: str = "train") -> DictConfig:
 
     Args:
         *overrides: as on the command line.
-        config_name: ``train``, ``evaluate``, ``convert``, ``prepare`` or ``report``.
+        config_name: ``train``, ``evaluate`` or another of the files in ``conf/``.
 
     Raises:
         ConfigError: the one line that the entry point would print.

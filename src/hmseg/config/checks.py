@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hmseg.config.checks_app import check_app
+from hmseg.config.checks_dashboard import check_dashboard
 from hmseg.config.checks_episodes import check_episodes
+from hmseg.config.checks_export import check_export
 from hmseg.config.checks_parts import check_parts
 from hmseg.config.checks_predict import check_predict
 from hmseg.config.checks_prepare import check_prepare
@@ -45,6 +48,7 @@ _AT_LEAST = {
     "trainer.check_val_every_n_epoch": 1,
     "dataset.image_size": MIN_IMAGE_SIZE,
     "dataset.folds": 0,
+    "recompute": 1,
     "optimizer.weight_decay": 0,
 }
 _LARGEST_SEED = 2**32 - 1  # NumPy's
@@ -59,30 +63,9 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: one line: the key, what came, what was expected.
     """
-    if "sweep" in (_fields(cfg) or cfg):  # a report: nothing is built
-        for test in (_keys, _interpolations, check_report):
-            test(cfg)
-        return
-    if "query" in (_fields(cfg) or cfg):  # prediction: the network is the checkpoint's
-        for test in (_keys, _interpolations, _choices, check_predict):
-            test(cfg)
-        return
-    if "archive" in (_fields(cfg) or cfg):  # preparation: no network, no training
-        for test in (_structure, _interpolations, check_prepare):
-            test(cfg)
-        return
-    if "claim" in (_fields(cfg) or cfg):  # claims: what trains and tests has its own checks
-        for test in (_structure, _interpolations, check_reproduce):
-            test(cfg)
-        return
-    if "seeds" in (_fields(cfg) or cfg):  # lists of episodes: no network
-        for test in (_structure, _interpolations, _ranges, _fold, _choices, _seeds, check_episodes):
-            test(cfg)
-        return
-    for test in (
-        _structure, _interpolations, _ranges, _fold, _choices, _seeds,
-        check_trainer, check_parts,
-    ):  # fmt: skip
+    known = _fields(cfg) or tuple(map(str, cfg))
+    tests = next((tests for key, tests in _OTHERS.items() if key in known), _RUNS)
+    for test in tests:
         test(cfg)
 
 
@@ -185,6 +168,7 @@ def _choices(cfg: DictConfig) -> None:
         ("aggregation", AGGREGATIONS),
         ("features.precision", ("float32", "float16")),
         ("dataset.novel", ("keep", "drop")),
+        ("logger.wandb.mode", ("online", "offline", "disabled")),
         ("void_in_loss", ("background", "ignore")),
         ("split", ("test", "val")),
         ("trainer.precision", PRECISIONS),
@@ -195,3 +179,19 @@ def _choices(cfg: DictConfig) -> None:
             continue
         likely = [option for option in options if option.startswith(f"{value}-")]  # 16: 16-mixed
         raise ConfigError(unknown(key, value, likely or options))
+
+
+_Tests = tuple[Callable[[DictConfig], None], ...]
+_RUNS: _Tests = (_structure, _interpolations, _ranges, _fold, _choices, _seeds, check_trainer, check_parts)
+"""Of training, evaluation and conversion."""
+_OTHERS: Mapping[str, _Tests] = {
+    "port": (_keys, _interpolations, check_app),  # a page: the checkpoint says what is built
+    "sweep": (_keys, _interpolations, check_report),  # nothing is built
+    "query": (_keys, _interpolations, _choices, check_predict),  # the network is the checkpoint's
+    "workspace": (_keys, _interpolations, check_dashboard),  # nothing is built
+    "archive": (_structure, _interpolations, check_prepare),  # no network, no training
+    "claim": (_structure, _interpolations, check_reproduce),  # what trains and tests has its own checks
+    "opset": (_structure, _interpolations, _choices, check_parts, check_export),  # no data
+    "seeds": (_structure, _interpolations, _ranges, _fold, _choices, _seeds, check_episodes),  # no network
+}
+"""Of the other programs, each told by a key that it alone has."""

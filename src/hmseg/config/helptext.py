@@ -90,7 +90,7 @@ def _keys(cfg: DictConfig, prefix: str) -> Iterable[str]:
         if "help" not in field.metadata:
             continue
         node = cfg._get_node(field.name)
-        value = "required" if OmegaConf.is_missing(cfg, field.name) else _show(node)
+        value = "required" if OmegaConf.is_missing(cfg, field.name) else show(node)
         yield from _item(f"{prefix}{field.name}", f"{field.metadata['help']} [{value}]", 32)
 
 
@@ -114,10 +114,10 @@ def _leaves(node: DictConfig, prefix: str = "") -> Iterable[str]:
         if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
             yield from _leaves(child, f"{prefix}{name}.")
         elif not name.startswith("_"):
-            yield f"{prefix}{name}={_show(child)}"
+            yield f"{prefix}{name}={show(child)}"
 
 
-def _show(node: Any) -> str:
+def show(node: Any) -> str:
     """A value as it is typed on the command line; interpolations stay."""
     if OmegaConf.is_list(node):
         return str(OmegaConf.to_container(node, resolve=False)).replace(" ", "")

@@ -14,7 +14,10 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from hmseg.config.schema_app import AppConfig
+from hmseg.config.schema_dashboard import DashboardConfig
 from hmseg.config.schema_data import DATASETS, DatasetConfig
+from hmseg.config.schema_export import ExportConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.schema_predict import PredictConfig
 from hmseg.config.schema_report import ReportConfig
@@ -175,7 +178,9 @@ class TrainConfig(BaseConfig):
     resume: str | None = _key(None, "run folder or checkpoint to continue, in place")
     test: bool = _key(True, "test the best and the last checkpoint at the end")
     baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
+    recompute: int | None = _key(None, "supports whose activations are held at once; null: of all")
     void_in_loss: str = _key("background", "void pixels in training: background, as published, or ignore")
+    requeue: bool = _key(True, "in a SLURM job: a signal to stop puts the job back into the queue")
     optimizer: Any = MISSING
     logger: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
@@ -185,10 +190,12 @@ class TrainConfig(BaseConfig):
 class EvaluateConfig(BaseConfig):
     """Root of ``evaluate.yaml``."""
 
-    ckpt: str = _key(MISSING, "checkpoint, or a run folder (its best checkpoint)")
+    ckpt: str = _key(MISSING, "checkpoint, run folder (its best), or wandb:entity/project/artifact:alias")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
     episodes: str | None = _key(None, "file of hmseg.episodes: test on exactly its episodes")
+    requeue: bool = _key(True, "in a SLURM job: a signal to stop puts the job back into the queue")
     baselines: bool = _key(False, "also report all-foreground, untrained and training-free baselines")
+    logger: Any = field(default_factory=dict)
 
 
 @dataclass
@@ -239,10 +246,13 @@ SCHEMAS: tuple[tuple[str | None, str, type], ...] = (
     (None, "evaluate_schema", EvaluateConfig),
     (None, "convert_schema", ConvertConfig),
     (None, "episodes_schema", EpisodesConfig),
+    (None, "export_schema", ExportConfig),
     (None, "prepare_schema", PrepareConfig),
     (None, "predict_schema", PredictConfig),
     (None, "report_schema", ReportConfig),
     (None, "reproduce_schema", ReproduceConfig),
+    (None, "app_schema", AppConfig),
+    (None, "dashboard_schema", DashboardConfig),
     ("backbone", "_backbone", BackboneConfig),
     ("backbone", "_timm", TimmBackboneConfig),
     ("masking", "_hybrid", HybridMaskingConfig),

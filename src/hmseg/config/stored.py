@@ -23,14 +23,15 @@ _OPTION = "checkpoint"
 _ABSENT = object()
 
 
-def from_checkpoint(composer: Composer, overrides: Sequence[str]) -> list[str]:
-    """The overrides of an evaluation, after offering what the checkpoint was trained with as defaults.
+def from_checkpoint(composer: Composer, overrides: Sequence[str], config_name: str = "evaluate") -> list[str]:
+    """The overrides of an evaluation or export, after offering what the checkpoint was trained with.
 
     Everything that can be judged without the file is judged first, since reading it imports PyTorch.
 
     Args:
         composer: parses and composes.
         overrides: as given, ``ckpt=…`` among them.
+        config_name: of the program's YAML file.
 
     Returns:
         The same with the absolute path of the checkpoint.
@@ -44,7 +45,7 @@ def from_checkpoint(composer: Composer, overrides: Sequence[str]) -> list[str]:
     chosen = {override.key_or_group for override in parsed} & set(GROUPS)
     later = tuple(f"{group}." for group in GROUPS if group not in chosen)
     early = [o for o in parsed if not o.key_or_group.startswith(later) and not o.is_sweep_override()]
-    composer.compose("evaluate", [override.input_line or "" for override in early])
+    composer.compose(config_name, [override.input_line or "" for override in early])
     ckpt = [override for override in parsed if override.key_or_group == "ckpt"]
     if not ckpt:
         raise ConfigError("ckpt: a value is required; give ckpt=<run folder> or ckpt=<checkpoint file>")

@@ -37,24 +37,6 @@ class FileSource(Source, Protocol):
         ...
 
 
-def cache_folder(setting: str | Path | None) -> Path | None:
-    """The folder of the image cache that a setting means.
-
-    Args:
-        setting: None for no cache, a path, or ``auto``: ``hmseg/images`` in the user's cache folder
-            (``XDG_CACHE_HOME``, or ``~/.cache``).
-
-    Example:
-        >>> cache_folder(None), cache_folder("/fast/disk").name
-        (None, 'disk')
-    """
-    if setting is None:
-        return None
-    if str(setting) == "auto":
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hmseg" / "images"
-    return Path(setting).expanduser()
-
-
 class InMemory:
     """Keeps the first samples that it reads: evaluation goes through the same images again and again.
 

@@ -8,8 +8,6 @@ payload: the pixels, then mask and void of each class.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmseg.data.episode import Sample
+from hmseg.files import writing_bytes
 
 Stamps = list[list[int]]
 """Size and time of change of each file that an entry was made from."""
@@ -71,14 +70,8 @@ def write(path: Path, stamps: Stamps, entry: Entry) -> None:
     header = {"stamps": stamps, "own_size": entry.own_size, "classes": list(entry.packed), "crc": crc}
     text = json.dumps(header).encode()
     prefix = _MAGIC + len(text).to_bytes(4, "little") + zlib.crc32(text).to_bytes(4, "little")
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.writelines([prefix, text, *payload])
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with writing_bytes(path) as file:
+        file.writelines([prefix, text, *payload])
 
 
 def read(path: Path, size: tuple[int, int], checksum: bool = True) -> tuple[Stamps, Entry]:

@@ -11,16 +11,17 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 
 from hmseg.data.augment import check_augmentation, find_augmentation
-from hmseg.data.cache import cache_folder
 from hmseg.data.clean_selection import select
-from hmseg.data.dataset import EpisodeDataset
-from hmseg.data.episode import EpisodeSpec
-from hmseg.data.loader import EpisodeLoader, TrainLoader, TrainSampler, eval_items
+from hmseg.data.dataset import EpisodeDataset, collate
+from hmseg.data.episode import Episode, EpisodeSpec
+from hmseg.data.loader import EpisodeLoader, TrainLoader
 from hmseg.data.manifest import Manifest, check_manifest
 from hmseg.data.numbers import at_least, height_width, or_none, seeds_of
 from hmseg.data.protocols import find_protocol, seeded_episodes
+from hmseg.data.sampler import TrainSampler, eval_items
 from hmseg.data.source import Listing, Source, Split
 from hmseg.errors import ConfigError
+from hmseg.files import chosen_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ class EpisodeDataModule(pl.LightningDataModule):
     protocol seeds there are so many times as many episodes, those of each seed after those of the one before.
 
     Sharding over devices is done here: give the Trainer ``use_distributed_sampler=False``. Devices may get
-    one validation batch more or less than others, so nothing may synchronise per validation batch.
+    one validation batch more or less than others, so nothing may synchronise per validation batch; each must
+    get at least one.
 
     Args:
         source: reads the images.
@@ -65,16 +67,14 @@ class EpisodeDataModule(pl.LightningDataModule):
             aside (``hmseg.data.clean_selection``).
 
     Attributes:
-        tested: positions of test episodes that need not be run again; set it before the test starts.
+        tested: positions of test episodes that need not be run again; set it before the test starts, and
+            leave one episode at least for each device.
 
     Raises:
         ConfigError: a number out of range or an unknown protocol.
         DataError: the fold does not exist, or the manifest is of other data. Lists are checked when they are
             first used.
     """
-
-    # A device may be left without evaluation episodes when there are fewer of them than devices.
-    allow_zero_length_dataloader_with_multiple_devices = True
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.resize = resize
         check_augmentation(augmentation)
         self.augmentation = augmentation
-        self.cache = cache_folder(cache)
+        self.cache = chosen_folder(cache, "images")
         self.keep_images = at_least("keep_images", keep_images, 0)
         self.manifest = manifest
         if manifest is not None:
@@ -249,6 +249,10 @@ class EpisodeDataModule(pl.LightningDataModule):
         """The fixed test episodes of this device."""
         return self._eval_loader(self.test_specs, self.original_size, self.tested)
 
+    def validation_episode(self, position: int) -> Episode:
+        """One validation episode as a batch of one, at the network's size."""
+        return collate([self._dataset()[position, self.val_specs[position]]])
+
     def whole_test(self) -> EpisodeLoader:
         """All test episodes at the network's size, on this one device: for predictors without a Trainer."""
         items = eval_items(self.test_specs)
@@ -258,9 +262,15 @@ class EpisodeDataModule(pl.LightningDataModule):
         self, specs: Sequence[EpisodeSpec], original_size: bool, done: Collection[int] = ()
     ) -> EpisodeLoader:
         rank, world_size = self._device()
+        items = eval_items(specs, rank, world_size, done)
+        if not items:  # Lightning would leave this device out, and the others wait for its sums
+            raise ConfigError(
+                f"{len(specs)} evaluation episodes for {world_size} devices leave one without any: give more "
+                "episodes or fewer devices"
+            )
         return EpisodeLoader(
             self._dataset(original_size),
-            eval_items(specs, rank, world_size, done),
+            items,
             self.eval_batch_size,
             self.num_workers,
             self.seed,

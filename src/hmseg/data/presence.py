@@ -22,7 +22,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from hmseg.data.source import Listing
 from hmseg.errors import DataError, unknown
-from hmseg.files import writing
+from hmseg.files import user_cache, writing
 
 log = logging.getLogger(__name__)
 STRIDE, GRID_PIXELS = 32, 3
@@ -156,10 +156,9 @@ def read_presence(
 
 def _places(root: Path, what: str) -> list[Path]:
     """Where the cache may be: a folder that nobody may write to is left alone, by the super-user too."""
-    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hmseg"
     key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     beside = [root / ".hmseg" / f"classes-{what}.json"] if root.stat().st_mode & 0o222 else []
-    return [*beside, own / f"classes-{what}-{key}.json"]
+    return [*beside, user_cache() / f"classes-{what}-{key}.json"]
 
 
 def _kept(cache: Path, state: str) -> dict[str, Shown] | None:

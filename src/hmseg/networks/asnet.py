@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hmseg.backbones import FeatureInfo
 from hmseg.correlation import hypercorrelation
+from hmseg.exporting import larger
 from hmseg.masking import Masking
 from hmseg.networks.asnet_layers import AttentiveSqueezeLayer
 from hmseg.networks.fewshot import Head, Levels, maps_per_level
@@ -61,6 +63,8 @@ class ASNetHead(Head):
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
         """Average-pool maps at least 50 wide to half their size; zeros beyond the border count."""
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            return pooled_where_wide(support)
         if support.shape[-1] < POOLED_WIDTH:
             return support
         return F.avg_pool2d(support, kernel_size=3, stride=2, padding=1)
@@ -101,9 +105,29 @@ class Squeeze(nn.ModuleList):
         return x.view(*x.shape[:2], *query_size, *x.shape[3:])
 
 
+def pooled_where_wide(support: Tensor) -> Tensor:
+    """:meth:`ASNetHead.before_masking` as one graph for maps of any width, for files that leave it open.
+
+    The mean around each position, of which every second one is taken; or the map, of which each is.
+
+    Example:
+        >>> wide, narrow = torch.rand(1, 2, 7, 51), torch.rand(1, 2, 7, 49)
+        >>> torch.allclose(pooled_where_wide(wide), F.avg_pool2d(wide, 3, stride=2, padding=1))
+        True
+        >>> torch.equal(pooled_where_wide(narrow), narrow)
+        True
+    """
+    height, width = (torch.as_tensor(side) for side in support.shape[-2:])
+    wide = width >= POOLED_WIDTH
+    step = 1 + wide.long()
+    chosen = torch.where(wide, F.avg_pool2d(support, kernel_size=3, stride=1, padding=1), support)
+    rows, columns = torch.arange(0, height, step), torch.arange(0, width, step)  # type: ignore[call-overload]
+    return chosen.index_select(-2, rows).index_select(-1, columns)
+
+
 def enlarged(correlation: Tensor) -> Tensor:
     """Enlarge the support plane of (N, C, hq, wq, hs, ws) to `LEAST_PLANE` a side where it is smaller."""
-    size = max(correlation.shape[-2], LEAST_PLANE), max(correlation.shape[-1], LEAST_PLANE)
+    size = larger(correlation.shape[-2], LEAST_PLANE), larger(correlation.shape[-1], LEAST_PLANE)
     return resize(correlation.flatten(1, 3), size).view(*correlation.shape[:4], *size)
 
 

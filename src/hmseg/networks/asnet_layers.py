@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmseg.exporting import is_exporting
 from hmseg.masking import resize_mask
 
 GROUPS = 4
@@ -45,7 +46,7 @@ def masked_attention(query: Tensor, key: Tensor, value: Tensor, support_masks: T
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor) -> Tensor:
     """(N, g, c, t, l) and twice (N, g, c, t, m), with ``allowed`` (N, m) bool -> (N, g, c, t, l)."""
-    if query.device.type != "cpu":
+    if query.device.type != "cpu" or is_exporting():
         return _attend_stepwise(query, key, value, allowed)
     # The fused kernel keeps no similarities: a third of the time on a CPU. GPU kernels take too few "heads".
     n, g, _, t, length = query.shape
@@ -60,6 +61,11 @@ def _attend_stepwise(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor)
     similarity = query.permute(0, 1, 3, 4, 2) @ key.permute(0, 1, 3, 2, 4)
     weights = similarity.masked_fill(~allowed[:, None, None, None], float("-inf")).softmax(dim=-1)
     return (weights @ value.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
+
+
+def _by_head(x: Tensor) -> Tensor:
+    """(N, g * c, t, h, w) -> (N, g, c, t, h, w)."""
+    return x.view(x.shape[0], HEADS, -1, *x.shape[2:])
 
 
 class SupportAttention(nn.Module):
@@ -101,9 +107,7 @@ class SupportAttention(nn.Module):
 
     def forward(self, x: Tensor, support_masks: Tensor) -> Tensor:
         """(N, C, t, h, w) and (N, H, W) -> (N, C', t, h', w')."""
-        query, key, value = (
-            head(x).unflatten(1, (HEADS, -1)) for head in (self.qhead, self.khead, self.vhead)
-        )
+        query, key, value = (_by_head(head(x)) for head in (self.qhead, self.khead, self.vhead))
         mixed = masked_attention(query, key, value, support_masks).flatten(1, 2)
         return self.out_norm(self.agg(mixed) + self.short_cut(x))  # type: ignore[no-any-return]
 

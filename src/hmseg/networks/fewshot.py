@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hmseg.backbones import Backbone, FeatureInfo
 from hmseg.errors import ConfigError
+from hmseg.exporting import is_exporting
 from hmseg.feature_store import FeatureStore
 from hmseg.masking import Masking, Variant
 from hmseg.networks.chunks import chunks
@@ -38,12 +40,14 @@ class Head(nn.Module, ABC):
         levels: the pyramid levels that it takes, deepest first.
         query_only: those of them whose support maps it never looks at; they are not made.
         published_prefix: what its parameters' names begin with in published checkpoints.
+        sees_masks: whether it looks at the support masks itself, beside the masked maps.
         joins_shots: whether supports may be joined into one wide one; not where the head has a fixed grid.
     """
 
     levels: tuple[int, ...]
     query_only: frozenset[int] = frozenset()
     published_prefix: str = "hpn_learner."
+    sees_masks: bool = True
     joins_shots: bool = True
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
@@ -86,6 +90,9 @@ class FewShotNetwork(nn.Module):
         join_shots: give the head the K supports of an image as one support K times as wide, so that one
             squeeze sees them all; published: each on its own. Kernels reach across the seams. For one shot it
             changes nothing.
+        recompute: with gradients, let so many supports through the head at a time, and make each group's
+            activations again in the backward pass: memory of one group instead of the batch, for one more
+            pass of the head. None: keep them all.
 
     Raises:
         ValueError: the backbone lacks a level that the head takes.
@@ -100,6 +107,7 @@ class FewShotNetwork(nn.Module):
         pass_pixels: int = PASS_PIXELS,
         store: FeatureStore | None = None,
         join_shots: bool = False,
+        recompute: int | None = None,
     ) -> None:
         super().__init__()
         offered = {info.level for info in backbone.feature_info}
@@ -119,6 +127,7 @@ class FewShotNetwork(nn.Module):
         self.pass_pixels = pass_pixels
         self.store = store
         self.join_shots = join_shots
+        self.recompute = recompute
 
     def forward(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
         """Logits of the query, one set per support; one for all supports with ``join_shots``.
@@ -152,7 +161,7 @@ class FewShotNetwork(nn.Module):
             encoded = of_query
             if self.join_shots:
                 support_maps, shown = join_levels(support_maps, shots), join(shown, shots)
-            parts.append(self.head(query_maps, support_maps, shown))
+            parts.append(self._logits(query_maps, support_maps, shown))
             del support_maps  # before the next ones are made
         logits = resize(torch.cat(parts), (query.shape[-2], query.shape[-1]))
         if self.join_shots:
@@ -162,12 +171,18 @@ class FewShotNetwork(nn.Module):
     def supports_at_once(self, masks: Tensor) -> int:
         """How many of the masks (N, H, W) go through the head together.
 
-        All of them where gradients are wanted, else as many as `HEAD_PIXELS` allows.
+        With gradients all of them or ``recompute``, else as many as `HEAD_PIXELS` allows.
         """
         if torch.is_grad_enabled():
-            return len(masks)
+            return len(masks) if self.recompute is None else self.recompute
         most = HEAD_PIXELS.get(masks.device.type, HEAD_PIXELS["gpu"])
         return max(1, most // masks[0].numel())
+
+    def _logits(self, query: Levels, support: Levels, masks: Tensor) -> Tensor:
+        """The head's."""
+        if self.recompute is None or not torch.is_grad_enabled():
+            return self.head(query, support, masks)  # type: ignore[no-any-return]
+        return checkpoint(self.head, query, support, masks, use_reentrant=False)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def predict(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
@@ -227,6 +242,8 @@ class FewShotNetwork(nn.Module):
 
     def _pyramids(self, images: Sequence[Tensor]) -> list[list[Tensor]]:
         """The head's maps for each of several image batches, sharing backbone passes where sizes agree."""
+        if is_exporting():
+            return [self._head_maps(batch) for batch in images]
         if len({batch.shape[1:] for batch in images}) > 1:  # supports of another size than the query
             return [maps for batch in images for maps in self._pyramids_of_one_size([batch])]
         return self._pyramids_of_one_size(images)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hmseg.exporting import is_exporting
+
 
 class GroupNorm4d(nn.GroupNorm):
     """GroupNorm of (N, C, hq, wq, hs, ws) that keeps channels innermost in memory where they are.
@@ -20,7 +22,8 @@ class GroupNorm4d(nn.GroupNorm):
         """(N, C, hq, wq, hs, ws) -> the same shape."""
         rows = x.permute(0, 2, 3, 4, 5, 1)
         if (
-            x.device.type != "cpu"
+            is_exporting()
+            or x.device.type != "cpu"
             or not rows.is_contiguous()
             or x.dtype not in (torch.float32, torch.float64)
         ):

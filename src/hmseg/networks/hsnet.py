@@ -33,6 +33,7 @@ class HSNetHead(Head):
     """
 
     levels = (4, 3, 2)
+    sees_masks = False
 
     def __init__(self, features: Sequence[FeatureInfo]) -> None:
         super().__init__()

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from hmseg.exporting import is_exporting, known_equal
+
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize with aligned corners of (N, C, h, w), the field's only way to resize features."""
-    if (x.shape[-2], x.shape[-1]) == size:
+    if known_equal((x.shape[-2], x.shape[-1]), size):
         return x
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
@@ -26,7 +28,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_query_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize the query plane of (N, C, hq, wq, hs, ws); the support plane stays."""
     n, c, hq, wq, hs, ws = x.shape
-    if (hq, wq) == size:
+    if known_equal((hq, wq), size):
         return x
     planes = x.permute(0, 4, 5, 1, 2, 3).reshape(n, hs * ws * c, hq, wq)
     planes = resize(planes, size)
@@ -36,7 +38,7 @@ def resize_query_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize the support plane of (N, C, hq, wq, hs, ws); the query plane stays."""
     n, c, hq, wq, hs, ws = x.shape
-    if (hs, ws) == size:
+    if known_equal((hs, ws), size):
         return x
     planes = x.permute(0, 2, 3, 1, 4, 5).reshape(n * hq * wq, c, hs, ws)
     planes = resize(planes, size)
@@ -74,9 +76,10 @@ class CentrePivotConv4d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, hq, wq, hs, ws) -> (N, C', hq, wq, ceil(hs / s), ceil(ws / s))."""
-        if x.shape[4] == x.shape[5] == 1:
+        if known_equal(x.shape[4:], (1, 1)):
             return self._on_single_support_position(x[..., 0, 0])[..., None, None]
-        return self._on_channels_last(x) if x.device.type == "cpu" else self._on_planes(x)
+        plain = x.device.type != "cpu" or is_exporting()
+        return self._on_planes(x) if plain else self._on_channels_last(x)
 
     def _on_planes(self, x: Tensor) -> Tensor:
         """As a GPU likes it, and the plain way: both planes by permuted copies."""
@@ -85,8 +88,8 @@ class CentrePivotConv4d(nn.Module):
         hp, wp = pivots.shape[-2:]
         over_query = self.conv1(pivots.permute(0, 4, 5, 1, 2, 3).reshape(n * hp * wp, c, hq, wq))
         over_support = self.conv2(x.permute(0, 2, 3, 1, 4, 5).reshape(n * hq * wq, c, hs, ws))
-        over_query = over_query.unflatten(0, (n, hp, wp)).permute(0, 3, 4, 5, 1, 2)
-        over_support = over_support.unflatten(0, (n, hq, wq)).permute(0, 3, 1, 2, 4, 5)
+        over_query = over_query.view(n, hp, wp, -1, hq, wq).permute(0, 3, 4, 5, 1, 2)
+        over_support = over_support.view(n, hq, wq, -1, hp, wp).permute(0, 3, 1, 2, 4, 5)
         return over_query + over_support  # type: ignore[no-any-return]
 
     def _on_channels_last(self, x: Tensor) -> Tensor:

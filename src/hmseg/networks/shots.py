@@ -115,7 +115,7 @@ def join(maps: Tensor, shots: int) -> Tensor:
     if shots == 1:
         return maps
     per_image = maps.reshape(-1, shots, *maps.shape[1:])
-    return torch.cat(list(per_image.unbind(dim=1)), dim=-1)
+    return torch.movedim(per_image, 1, -2).flatten(-2)  # (B, …, h, K, w) -> (B, …, h, K * w)
 
 
 def join_levels(levels: Mapping[int, Sequence[Tensor]], shots: int) -> dict[int, list[Tensor]]:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmseg.exporting import is_exporting
+
 MASKED = -100.0
 """Added to the logit of a pair that must not see each other; published, in place of minus infinity."""
 
@@ -177,6 +179,7 @@ class SwinBlock(nn.Module):
 
     attn_mask: Tensor | None
     order: Tensor
+    back: Tensor
     kinds: Tensor
 
     def __init__(
@@ -197,9 +200,12 @@ class SwinBlock(nn.Module):
         self.register_buffer("attn_mask", mask, persistent=False)
         self.register_buffer("kinds", torch.tensor([kind[0] for kind in by_kind]), persistent=False)
         self.register_buffer("order", order[[w for kind in by_kind for w in kind]], persistent=False)
+        self.register_buffer("back", self.order.flatten().argsort(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, positions, C) -> (N, positions, C)."""
+        if is_exporting():
+            return self._sample_by_sample(x)
         n, positions, channels = x.shape
         length = self.order.shape[1]
         # Rows of x.flatten(0, 1) in the order (window, sample, place): the windows of a kind, of all samples,
@@ -216,6 +222,14 @@ class SwinBlock(nn.Module):
         ]
         back = torch.empty_like(rows).index_copy_(0, rows, torch.arange(len(rows), device=x.device))
         return torch.cat(done).flatten(0, 1).index_select(0, back).view_as(x)
+
+    def _sample_by_sample(self, x: Tensor) -> Tensor:
+        """The same where the number of samples is left open: they stay the first dimension throughout."""
+        n, _, channels = x.shape
+        windows = x.index_select(1, self.order.flatten()).view(n, *self.order.shape, channels)
+        kinds = zip(torch.split(windows, self.counts, dim=1), torch.split(self._biases(), 1), strict=True)
+        done = [self._transform(kind.flatten(0, 1), bias).view(kind.shape) for kind, bias in kinds]
+        return torch.cat(done, dim=1).flatten(1, 2).index_select(1, self.back)
 
     def _transform(self, windows: Tensor, bias: Tensor) -> Tensor:
         windows = windows + self.attn(self.norm1(windows), bias)

@@ -14,6 +14,7 @@ from torch import Tensor
 from hmseg.backbones import FeatureInfo
 from hmseg.correlation import correlate
 from hmseg.errors import ConfigError, unknown
+from hmseg.exporting import is_exporting
 from hmseg.masking import Masking
 from hmseg.networks.chunks import chunks
 from hmseg.networks.fewshot import Head, Levels, maps_per_level
@@ -61,6 +62,7 @@ class VATHead(Head):
 
     levels = (4, 3, 2, 1)
     query_only = frozenset({1})
+    sees_masks = False
     joins_shots = False  # the grid is square
 
     def __init__(
@@ -85,9 +87,9 @@ class VATHead(Head):
     def forward(self, query: Levels, support: Levels, support_masks: Tensor) -> Tensor:
         """Logits (B * K, 2, side, side)."""
         query = {level: [self._to_grid(each, level) for each in query[level]] for level in self.levels}
-        batch, rows = len(query[1][0]), len(support_masks)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or is_exporting():
             return self._aggregate(query, support)
+        batch, rows = len(query[1][0]), len(support_masks)
         at_once = AT_ONCE.get(support_masks.device.type, AT_ONCE["gpu"])
         return torch.cat(
             [

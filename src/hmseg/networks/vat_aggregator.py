@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hmseg.exporting import repeat_rows
 from hmseg.networks.layers import Upsample2x, resize_query_plane
 from hmseg.networks.vat_layers import AddTransformed, Encoder4d, Swin2d, Swin4d
 
@@ -121,7 +122,7 @@ class Aggregator(nn.Module):
             if index > 0:
                 x = self.upsample(x)
             if seen:
-                x = torch.cat((x, self._query_feature(index, query[stage.level], len(x))), dim=1)
+                x = torch.cat((x, self._query_feature(index, query[stage.level], x.shape[0])), dim=1)
             x = decoder(x)
         return self.decoder(x)  # type: ignore[no-any-return]
 
@@ -131,8 +132,8 @@ class Aggregator(nn.Module):
         While training, half the channels of the first two are dropped, by a draw of its own for each shot,
         as K passes with one shot would do.
         """
-        feature = self.proj_query_feat[index](query).repeat_interleave(rows // len(query), dim=0)
-        return self.dropout(feature) if index < 2 else feature  # type: ignore[no-any-return]
+        feature = repeat_rows(self.proj_query_feat[index](query), rows // query.shape[0])
+        return self.dropout(feature) if index < 2 else feature
 
 
 def decoder_stage(channels: int, side: int, out: int | None) -> nn.Sequential:

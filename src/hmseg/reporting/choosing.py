@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from hmseg.episode_table import COLUMNS, Rows
 from hmseg.errors import DataError
 from hmseg.reporting.configurations import configurations
 from hmseg.reporting.measurement import Measurement
 from hmseg.reporting.words import main_view
-
-
-class Chosen(NamedTuple):
-    """One episode: ``best``, ``median`` or ``worst``, its place in the list, its IoU in percent."""
-
-    kind: str
-    episode: int
-    iou: float
+from hmseg.visualise.choosing import Chosen, choose
 
 
 def chosen_episodes(table: Rows, count: int) -> list[Chosen]:
-    """``count`` episodes of each kind, or fewer of a short list, none twice.
-
-    Of equal IoUs the larger objects count as worse: an object that is large and missed says more.
+    """``count`` episodes of each kind, as `hmseg.visualise.choosing.choose` chooses.
 
     Args:
         table: of the method that chooses.
@@ -37,15 +27,7 @@ def chosen_episodes(table: Rows, count: int) -> list[Chosen]:
     """
     columns = [COLUMNS.index(name) for name in ("index", "foreground", "inter_fg", "union_fg")]
     rows = [tuple(map(int, row)) for row in table[:, columns]]
-    ranked = sorted((100 * i / max(u, 1), -size, index) for index, size, i, u in rows if size > 0)
-    count = min(count, len(ranked) // 3)
-    middle = (len(ranked) - count) // 2
-    parts = {
-        "best": ranked[len(ranked) - count :][::-1],
-        "median": ranked[middle : middle + count],
-        "worst": ranked[:count],
-    }
-    return [Chosen(kind, index, iou) for kind, part in parts.items() for iou, _, index in part]
+    return choose(((index, 100 * i / max(u, 1), size) for index, size, i, u in rows), count)
 
 
 def shared_measurements(measurements: Sequence[Measurement], checksums: Sequence[str]) -> list[Measurement]:

@@ -8,23 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from hmseg.claims import protocol_of, published
 from hmseg.episode_table import COLUMNS
 from hmseg.reporting.measurement import Measurement
 from hmseg.reporting.setting import Setting
 from hmseg.reporting.statistics import Contrast, Counts, Interval, interval, mean_and_deviation
 
 _CLASS, _INTER, _UNION = (COLUMNS.index(name) for name in ("class_id", "inter_fg", "union_fg"))
-TESTS = {"pascal": 1000, "coco": 1000, "coco2pascal": 1000, "fss": 2400}
-"""Episodes of a published test of a fold."""
-SIDES = {  # of the published networks' input (REFERENCE section 8)
-    ("hsnet", ""): 400,
-    ("asnet", ""): 400,
-    ("vat", "pascal"): 473,
-    ("vat", "fss"): 473,
-    ("vat", "coco"): 417,
-    ("vat", "coco2pascal"): 417,
-}
-BACKBONES = ("vgg16", "resnet50", "resnet101")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,27 +83,33 @@ class Configuration:
     def remarks(self) -> tuple[str, ...]:
         """Why its numbers can't be set against published ones; empty where they can."""
         setting, found = self.setting, []
-        if setting.dataset not in TESTS:
+        on_it = [claim for claim in published() if claim.benchmark == setting.dataset]
+        if not on_it:
             return (f"nothing is published on {setting.dataset}",)
+        same = [claim for claim in on_it if claim.model == setting.model]
+        protocol = protocol_of((same or on_it)[0])
+        if not same:
+            found.append(f"no {setting.model} on {setting.dataset} is published")
         if setting.lists != "published":
             found.append(f"{setting.lists} image lists")
-        side = SIDES.get((setting.model, ""), SIDES.get((setting.model, setting.dataset)))
-        if side is None or set(setting.size) != {side}:
+        if set(setting.size) != {protocol.size}:
             found.append(f"images of {setting.at if not setting.original_size else _size(setting)}")
         if setting.protocol not in ("hsnet", "ifsl"):
             found.append(f"protocol {setting.protocol}")
         if setting.protocol_seeds != (0,):
             found.append("other episode seeds")
-        if setting.episodes != TESTS[setting.dataset]:
+        if setting.episodes != protocol.episodes:
             found.append(f"{setting.episodes} episodes")
-        if setting.backbone not in BACKBONES:
+        if setting.backbone not in {claim.backbone for claim in on_it}:
             found.append(f"backbone {setting.backbone}")
-        if setting.shot not in (1, 5):
+        if setting.shot not in {claim.shot for claim in on_it}:
             found.append(f"{setting.shot} shots")
         if setting.selection == "clean":
             found.append("checkpoint chosen on other classes")
         if setting.checkpoint == "last":
             found.append("last checkpoint")
+        if setting.precision:
+            found.append(setting.precision)
         if self.missing_folds:
             found.append(f"{len(self.folds)} of {len(self.folds) + len(self.missing_folds)} folds")
         return tuple(found)

@@ -10,7 +10,6 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -18,38 +17,11 @@ from matplotlib.figure import Figure as Canvas
 
 from hmseg.reporting.page import Figure
 from hmseg.reporting.setting import MASKINGS, rank
+from hmseg.visualise.style import COLOURS, INK, LINE, MORE, QUIET, STYLE
 
-INK, QUIET, LINE = "#1b1b1a", "#6f6e69", "#dcdad4"
 _PROPERTIES = {INK: "--ink", QUIET: "--quiet", LINE: "--line"}
-COLOURS = {"none": "#8b9099", "feature": "#3a76d8", "input": "#dd7a12", "hybrid": "#23935a"}
-MORE = ("#9657c7", "#12959f", "#c5497f", "#8d8a1e", "#b0623a", "#5f6fb0")
-"""Of variations and of maskings that are not shipped."""
 WIDTH = 4.3
 """Of every drawing in inches of 72 units: as wide as a phone shows without shrinking the text much."""
-
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "hmseg",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": QUIET,
-    "axes.labelsize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.7,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-    "figure.constrained_layout.use": True,
-}
 
 
 def colours(maskings: Sequence[str]) -> dict[str, str]:
@@ -67,7 +39,7 @@ def colours(maskings: Sequence[str]) -> dict[str, str]:
 @contextmanager
 def axes(height: float) -> Iterator[tuple[Canvas, Axes]]:
     """An empty drawing of the house's width, ``height`` inches high, without pyplot's global state."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, height))
         yield canvas, canvas.add_subplot()
 

@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from hmseg.assembly import build_datamodule, build_module
 from hmseg.config import compose
 from hmseg.config.runs import find_checkpoint, quoted
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.dataset import collate
-from hmseg.data.episode import Episode
 from hmseg.data.protocols import digest
 from hmseg.data.source import class_names_of
-from hmseg.data.transforms import normalise
 from hmseg.errors import DataError
+from hmseg.files import sha256
 from hmseg.networks import FewShotNetwork
-from hmseg.reporting.choosing import Chosen, chosen_episodes, shared_measurements
-from hmseg.reporting.drawing import COLOURS, MORE
+from hmseg.reporting.choosing import chosen_episodes, shared_measurements
 from hmseg.reporting.measurement import Measurement
 from hmseg.reporting.page import Example, Picture
-from hmseg.reporting.pictures import data_uri, with_mask
+from hmseg.reporting.pictures import data_uri
 from hmseg.reporting.setting import differing
 from hmseg.reporting.words import circumstances, fold_name, join, subject
-from hmseg.results import sha256
 from hmseg.run_checkpoints import read_checkpoint
-
-_TRUTH = "#e6c229"
+from hmseg.visualise.choosing import Chosen
+from hmseg.visualise.pictures import with_mask
+from hmseg.visualise.style import COLOURS, MORE, TRUTH
+from hmseg.visualise.tensors import iou, one_of, pixels, predicted
 
 
 def make_examples(
@@ -114,44 +110,24 @@ def _example(
     spec = data.test_specs[one.episode]
     dataset = data.whole_test().dataset
     batch = collate([dataset[one.episode, spec]])
-    query = _pixels(batch.query_image[0])
+    query = pixels(batch.query_image[0])
     truth, void = batch.query_mask[0].numpy(), batch.query_void[0].numpy()
     shots = zip(batch.support_images[0], batch.support_masks[0].numpy(), strict=True)
     pictures = [
-        Picture(data_uri(with_mask(_pixels(image), mask, _TRUTH)), f"support {place + 1}")
+        Picture(data_uri(with_mask(pixels(image), mask, TRUTH)), f"support {place + 1}")
         for place, (image, mask) in enumerate(shots)
     ]
     pictures += [
         Picture(data_uri(query), "query"),
-        Picture(data_uri(with_mask(query, truth, _TRUTH, void)), "truth"),
+        Picture(data_uri(with_mask(query, truth, TRUTH, void)), "truth"),
     ]
     for place, (run, (network, _), name) in enumerate(zip(runs, built, names, strict=True)):
-        mask = _prediction(network, batch)
+        mask = predicted(network, one_of(batch))
         colour = COLOURS.get(run.setting.masking, MORE[place])
-        title = f"{name}, IoU {_iou(mask, truth, void):.1f}"
+        title = f"{name}, IoU {iou(mask, truth, void):.1f}"
         pictures.append(Picture(data_uri(with_mask(query, mask, colour, void)), title))
     name = class_names_of(data.source, "test")[spec.class_id]
     return Example(f"{one.kind.capitalize()}: {name}, episode {one.episode}", tuple(pictures))
-
-
-def _prediction(network: FewShotNetwork, batch: Episode) -> NDArray[np.bool_]:
-    device = _device()
-    query, supports = normalise(batch.query_image.to(device)), normalise(batch.support_images.to(device))
-    mask: NDArray[np.bool_] = (
-        network.predict(query, supports, batch.support_masks.to(device))[0].cpu().numpy() > 0
-    )
-    return mask
-
-
-def _iou(mask: NDArray[np.bool_], truth: NDArray[np.bool_], void: NDArray[np.bool_]) -> float:
-    """In percent, void left out."""
-    both, either = (mask & truth & ~void).sum(), ((mask | truth) & ~void).sum()
-    return float(100 * both / max(either, 1))
-
-
-def _pixels(image: Tensor) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
-    return pixels
 
 
 def _device() -> torch.device:

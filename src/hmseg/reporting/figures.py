@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from hmseg.reporting.curves import Curve
-from hmseg.reporting.drawing import INK, LINE, QUIET, axes, colours, svg_of
+from hmseg.reporting.drawing import axes, colours, svg_of
 from hmseg.reporting.measurement import Validation
 from hmseg.reporting.page import Figure
 from hmseg.reporting.statistics import Interval
+from hmseg.visualise.style import INK, LINE, QUIET
 
 MAX_POINTS = 200
 """Of one curve; more are thinned out."""

@@ -8,8 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hmseg.files import writing
-from hmseg.reporting.drawing import COLOURS
 from hmseg.reporting.page import Page
+from hmseg.visualise.style import COLOURS
 
 
 def html_of(page: Page) -> str:

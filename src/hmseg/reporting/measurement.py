@@ -15,6 +15,7 @@ from hmseg.reporting.fields import Reader, printable
 from hmseg.reporting.setting import Setting, masking_label, model_label
 
 _AGGREGATION = "vote"
+_PRECISION = "32-true"
 TRAINING_KEYS = (
     "loader.batch_size", "loader.train_episodes", "loader.train_shot", "loader.augmentation",
     "optimizer._target_", "optimizer.lr", "trainer.max_epochs", "trainer.max_steps", "trainer.max_time",
@@ -140,6 +141,7 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
         checkpoint=checkpoint.text("which", "other"),
         origin=origin,
         selection="" if origin != "trained" else training.text("selection", ""),
+        precision=_precision(config),
         training=_training(trained) or _training(config),
     )
     fold = test.values.get("fold")
@@ -172,6 +174,13 @@ def _seed(trained: Reader, config: Reader) -> int:
     """Of the training; an evaluation's own, which draws nothing, where the training's isn't known."""
     seeds = (each.whole("seed", None) for each in (trained, config))
     return next((seed for seed in seeds if seed is not None), 0)
+
+
+def _precision(config: Reader) -> str:
+    """Of the test; "" for float32."""
+    computed = config.node("trainer", optional=True).text("precision", _PRECISION)
+    kept = config.node("features", optional=True).text("precision", "")
+    return ", ".join([computed] * (computed != _PRECISION) + [f"{kept} maps"] * (kept == "float16"))
 
 
 def _training(config: Reader) -> str:

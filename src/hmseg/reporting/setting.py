@@ -46,6 +46,7 @@ class Setting:
         checkpoint: best, last or other.
         origin: trained, imported or published.
         selection: of the best checkpoint: published or clean; "" where unknown.
+        precision: of the numbers where it is not float32 throughout, such as ``bf16-mixed``; "" where it is.
         training: settings of the training that tell apart runs compared here; "" where unknown.
     """
 
@@ -64,6 +65,7 @@ class Setting:
     checkpoint: str
     origin: str
     selection: str
+    precision: str = ""
     training: str = ""
 
     def without(self, *names: str) -> Setting:

@@ -99,6 +99,7 @@ def parts(setting: Setting) -> dict[str, str]:
         "checkpoint": setting.checkpoint and f"{setting.checkpoint} checkpoint",
         "origin": setting.origin if setting.origin != "trained" else "",
         "selection": "chosen on classes set aside" if setting.selection == "clean" else "",
+        "precision": setting.precision,
         "protocol": setting.episodes_of if setting.protocol else "",
         "lists": f"{setting.lists} lists" if setting.lists else "",
         "training": setting.training,

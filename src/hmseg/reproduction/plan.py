@@ -6,20 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from hmseg.checkpoint_files import LAST, PREVIOUS
 from hmseg.claims import Claim, about, run_folder, why_not
 from hmseg.claims.commands import evaluate_words, import_words, train_words
 from hmseg.claims.events import FINISHED, Event
 from hmseg.claims.fit import Record
 from hmseg.claims.ledger import EVENTS, LEDGER, RECORDS
 from hmseg.config import compose_plain
+from hmseg.config.runs import RUN_FILE
 from hmseg.errors import HmsegError
+from hmseg.files import sha256
 
-RUN_FILE = "run.json"
-"""What a training leaves in its folder when it has come to its end (``hmseg.evaluation_record``)."""
 DEFAULT_RESULTS = "results"
 
 State = Literal["run", "resume", "skip"]
@@ -144,7 +144,8 @@ def train_step(request: Request, fold: int | None) -> Step:
     anew = (*train_words(request.claim, fold, request.runs), *extra)
     if ended := _ended(Path(folder).expanduser()):
         return Step("train", fold, "train", anew, "skip", f"trained already, {ended} epochs: {folder}")
-    if (Path(folder).expanduser() / "checkpoints" / "last.ckpt").is_file():
+    checkpoints = Path(folder).expanduser() / "checkpoints"
+    if any((checkpoints / name).is_file() for name in (LAST, PREVIOUS)):
         return Step("train", fold, "train", (f"resume={folder}", *extra), "resume", f"goes on in {folder}")
     return Step("train", fold, "train", anew, "run")
 
@@ -209,9 +210,3 @@ def checkpoint_file(request: Request, fold: int | None) -> Path:
         return Path(imported(request, fold)).expanduser()
     folder = Path(run_folder(request.claim, fold, request.runs)).expanduser()
     return folder / "checkpoints" / "best.ckpt"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hex; as of ``hmseg.results``, without PyTorch."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

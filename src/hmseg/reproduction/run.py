@@ -11,8 +11,9 @@ from hmseg.claims.commands import command
 from hmseg.claims.events import FAILED, FINISHED, STARTED, STOPPED
 from hmseg.claims.ledger import read_if_there
 from hmseg.errors import HmsegError
+from hmseg.files import sha256
 from hmseg.reproduction import show
-from hmseg.reproduction.plan import Request, Step, checkpoint_file, evaluate_step, first_step, sha256
+from hmseg.reproduction.plan import Request, Step, checkpoint_file, evaluate_step, first_step
 from hmseg.reproduction.process import call, interruptible, locked, printed
 
 

@@ -23,7 +23,7 @@ from hmseg.reporting.words import (
     swatch,
 )
 
-_APART = ("masking", "aggregation", "size", "original_size", "checkpoint", "origin", "selection")
+_APART = ("masking", "aggregation", "size", "original_size", "checkpoint", "origin", "selection", "precision")
 """What rows of one table may differ in; each has a column where they do."""
 _NAMES = {
     "masking": "masking",
@@ -32,6 +32,7 @@ _NAMES = {
     "checkpoint": "checkpoint",
     "origin": "from",
     "selection": "chosen on",
+    "precision": "precision",
 }
 
 
@@ -119,6 +120,8 @@ def _cell(setting: Setting, name: str) -> Cell | str:
         return {"clean": "classes set aside", "published": "the held-out classes"}.get(
             setting.selection, ABSENT
         )
+    if name == "precision":
+        return setting.precision or "float32"
     return str(getattr(setting, name)).replace("_", " ") or ABSENT
 
 
