@@ -33,9 +33,10 @@ from torch.utils.data import DataLoader
 
 from hmseg.data.dataset import EpisodeDataset
 from hmseg.data.episode import Episode, EpisodeSpec
-from hmseg.data.loader import EpisodeLoader, eval_items
+from hmseg.data.loader import EpisodeLoader
 from hmseg.data.pascal import PascalSource
 from hmseg.data.protocols import episodes
+from hmseg.data.sampler import eval_items
 from hmseg.data.training_draws import training_episodes
 from hmseg.data.transforms import normalise
 

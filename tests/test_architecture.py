@@ -56,7 +56,7 @@ def test_only_entry_points_and_config_import_hydra() -> None:
 
 
 def test_only_module_callbacks_loggers_data_module_and_entry_points_import_lightning() -> None:
-    allowed = ENTRY_POINTS | {"module", "callbacks", "tracking"}
+    allowed = ENTRY_POINTS | {"module", "callbacks", "plugins", "tracking"}
     for path in modules("**/*.py"):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         if parts[0] not in allowed and parts[-1] != "datamodule":

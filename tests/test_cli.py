@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +15,15 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from hmseg import evaluate, train
 from hmseg.cli import Program, entry
 from hmseg.config import compose
+from hmseg.config.runs import keep_overrides
 from hmseg.errors import DataError
+from hmseg.interruption import Terminated
 
 CFGS: list[DictConfig] = []
 
@@ -329,6 +335,125 @@ def test_resume_survives_the_words_of_lightnings_other_processes(call: Any, tmp_
     extra = [f'hydra.run.dir="{run}"', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
     assert call(program, *again, *extra).code == 0
     assert (CFGS[-1].fold, CFGS[-1].paths.output_dir) == (1, str(run))
+
+
+def test_resume_passes_over_a_damaged_checkpoint(call: Any, tmp_path: Path) -> None:
+    program = replace(TRAIN, task=save_last)
+    assert call(program, "fold=1", "hydra.run.dir=run").code == 0
+    folder = tmp_path / "run/checkpoints"
+    whole = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(whole[:-10])
+    assert call(TRAIN, "resume=run") == Outcome(
+        2, "", "error: resume=run: last.ckpt damaged, and no other checkpoint is there: start the run anew\n"
+    )
+    for name in ("best.ckpt", "last-previous.ckpt"):  # the second is the later one
+        (folder / name).write_bytes(whole)
+        (folder / "last.ckpt").write_bytes(whole[:-10])
+        outcome = call(program, "resume=run")
+        warning = f"warning: {tmp_path}/run/checkpoints/last.ckpt is damaged, going on from "
+        assert (outcome.code, outcome.err) == (0, f"{warning}{tmp_path}/run/checkpoints/{name}\n")
+        assert (CFGS[-1].fold, CFGS[-1].resume) == (1, str(folder / name))
+    (folder / "last.ckpt").write_bytes(whole[:-10])
+    assert call(TRAIN, "resume=run/checkpoints/last.ckpt").err == (  # a file that is named is meant
+        "error: resume=run/checkpoints/last.ckpt: not a checkpoint, or a truncated one\n"
+    )
+
+
+def test_resume_needs_no_overrides_of_hydra(call: Any, tmp_path: Path) -> None:
+    """Hydra writes its file anew at each start: a full disk, or a kill at that moment, leaves it empty."""
+    program = replace(TRAIN, task=keep)
+    assert call(program, "fold=1", "shot=3", "hydra.run.dir=run").code == 0
+    (tmp_path / "run/.hydra/overrides.yaml").write_text("")
+    assert call(program, "resume=run", "seed=4").code == 0
+    assert (CFGS[-1].fold, CFGS[-1].shot, CFGS[-1].seed) == (1, 3, 4)
+    (tmp_path / "run/.hydra/overrides.yaml").write_text("- fold=1\n")
+    assert call(program, "resume=run").code == 0
+    assert (CFGS[-1].fold, CFGS[-1].shot, CFGS[-1].seed) == (1, 3, 4)
+
+
+def keep(cfg: DictConfig) -> None:
+    keep_overrides(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task)
+    save_last(cfg)
+
+
+def terminated(cfg: DictConfig) -> None:
+    save_last(cfg)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)  # the handler comes first
+
+
+def saved_and_terminated(cfg: DictConfig) -> None:
+    save_last(cfg)
+    raise Terminated(signal.SIGUSR1, "saved at step 3")
+
+
+def another_device(cfg: DictConfig) -> None:
+    os.environ["LOCAL_RANK"] = "1"
+    try:
+        raise Terminated(signal.SIGTERM)
+    finally:
+        del os.environ["LOCAL_RANK"]
+
+
+def full_disk(cfg: DictConfig) -> None:
+    save_last(cfg)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.csv")
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "message"),
+    [
+        (terminated, 143, "stopped by SIGTERM; continue with: RESUME"),
+        (
+            saved_and_terminated,
+            138,
+            "stopped by SIGUSR1, saved at step 3; continue with: RESUME",
+        ),
+        (another_device, 0, ""),
+        (
+            full_disk,
+            1,
+            "error: metrics.csv can't be written (No space left on device): make room on that disk; "
+            "continue with: RESUME",
+        ),
+    ],
+)
+def test_what_ends_a_run_says_how_to_continue(
+    call: Any, tmp_path: Path, task: Any, code: int, message: str
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    outcome = call(replace(TRAIN, task=task), "hydra.run.dir=here")
+    expected = message.replace("RESUME", f"python -m hmseg.train resume={tmp_path / 'here'}")
+    assert (outcome.code, outcome.err.strip()) == (code, expected)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_slurm_job_goes_back_into_the_queue(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever part of the run the signal came; unless the run is told not to."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    tool = tmp_path / "scontrol"
+    tool.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/calls\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    resume = f"continue with: python -m hmseg.train resume={tmp_path / 'here'}\n"
+    outcome = call(replace(TRAIN, task=terminated), "hydra.run.dir=here")
+    assert outcome.err == f"stopped by SIGTERM, SLURM job 7 requeued; {resume}"
+    assert (tmp_path / "calls").read_text() == "requeue 7\n"
+    outcome = call(replace(TRAIN, task=terminated), "hydra.run.dir=here", "requeue=false")
+    assert outcome.err == f"stopped by SIGTERM; {resume}"
+    assert (tmp_path / "calls").read_text() == "requeue 7\n"
+
+
+def test_processes_of_srun_need_one_folder(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "8")
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    assert call(TRAIN, "fold=1").err == (
+        "error: srun started 8 processes, and by default each would name its folder by its own clock: give "
+        "hydra.run.dir=…, the same for all, such as hydra.run.dir=runs/$SLURM_JOB_ID\n"
+    )
+    assert call(replace(TRAIN, task=record), "fold=1", "hydra.run.dir=here").code == 0
 
 
 def test_resume_refuses_what_is_no_run(call: Any, tmp_path: Path) -> None:

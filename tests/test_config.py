@@ -14,6 +14,7 @@ import yaml
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
+from hmseg.assembly import build_callbacks
 from hmseg.config import Composer, check, compose, conf_dir
 from hmseg.config.schema import SCHEMAS, TrainerConfig
 from hmseg.errors import CheckpointError, ConfigError
@@ -75,8 +76,11 @@ def test_default_is_the_embedded_run() -> None:
 
 def test_several_loggers_at_once() -> None:
     assert list(compose("logger=[csv,tensorboard]").logger) == ["csv", "tensorboard"]
-    assert not compose("logger=none").logger
-    assert compose("logger=none").callbacks.learning_rate is None  # Lightning refuses it without a logger
+    for words in (("logger=none",), ("logger.csv=null",), ("~logger",)):
+        cfg = compose(*words)
+        assert not any((cfg.logger or {}).values())
+        assert "learning_rate" not in build_callbacks(cfg)  # Lightning refuses it without a logger
+    assert "learning_rate" in build_callbacks(compose())
 
 
 def test_data_sets_keep_their_options_in_one_place() -> None:
@@ -142,7 +146,8 @@ MISTAKES = {
     "loader.resize=cv2": "unknown loader.resize 'cv2'. (known: opencv, pil)",
     "loader.augmentation=vta": "unknown loader.augmentation 'vta': did you mean 'vat'? (known: none, vat)",
     "loader.keep_images=-1": "loader.keep_images: expected at least 0, got -1",
-    "trainer=null": "trainer: expected the name of an option, got null (known: auto, cpu, ddp, debug, gpu)",
+    "trainer=null": "trainer: expected the name of an option, got null (known: auto, cpu, ddp, debug, gpu, "
+    "slurm)",
     "masking.treshold=1": "unknown key 'masking.treshold': did you mean 'masking.threshold'?",
     "masking=input masking.mix=1": "unknown key 'masking.mix' (known: dilate, fill)",
     "masking.mix=soft": "masking.mix: expected a number, got 'soft'",
@@ -229,6 +234,16 @@ def test_mistakes_are_refused_in_one_line(words: str) -> None:
 )
 def test_what_is_right_is_not_refused(words: str) -> None:
     assert check(compose(*words.split())) is None
+
+
+def test_slurm_says_how_many_devices_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = compose("trainer=slurm")
+    assert (cfg.trainer.devices, cfg.trainer.num_nodes, cfg.trainer.strategy) == (1, 1, "ddp")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "4")
+    monkeypatch.setenv("SLURM_NNODES", "2")
+    cfg = compose("trainer=slurm")
+    check(cfg)
+    assert (cfg.trainer.devices, cfg.trainer.num_nodes) == (4, 2)
 
 
 def compose_with(folder: Path, *overrides: str) -> Any:

@@ -85,7 +85,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_all_that_is_needed_to_repeat_it(trained: Path) -> None:
     assert (trained / "config.yaml").is_file()
-    assert {path.name for path in (trained / "checkpoints").glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+    names = {path.name for path in (trained / "checkpoints").glob("*.ckpt")}
+    assert names == {"best.ckpt", "last.ckpt", "last-previous.ckpt"}
     (metrics,) = trained.glob("csv/**/metrics.csv")
     assert {"val/miou", "train/loss", "train/grad_norm", "lr-Adam"} <= set(
         metrics.read_text().splitlines()[0].split(",")
@@ -101,6 +102,10 @@ def test_a_run_leaves_all_that_is_needed_to_repeat_it(trained: Path) -> None:
     assert str(trained) not in json.dumps(record)  # a record says nothing of the machine's folders
     assert len(record["training"]["history"]) == 2 and record["training"]["complete"] is True
     assert json.loads((trained / "run.json").read_text())["run"] == record["run"]
+    origin = json.loads((trained / "environment.json").read_text())
+    assert origin["episodes"]["test"]["digest"] == record["test"]["digest"]
+    assert len(origin["episodes"]["val"]["digest"]) == 64 and origin["seeds"]["seed"] == 0
+    assert len(origin["starts"]) == 1 and origin["starts"][0]["versions"] == record["versions"]
     checkpoint = torch.load(trained / "checkpoints/best.ckpt", weights_only=True)
     assert checkpoint["hmseg"]["config"]["dataset"]["image_size"] == 64
     assert not any(".backbone." in name for name in checkpoint["state_dict"])  # bundled: can be had again
@@ -186,6 +191,23 @@ def test_evaluating_the_checkpoint_gives_what_training_ended_with(trained: Path)
     assert again["miou"] == pytest.approx(before, abs=1e-4)
 
 
+def test_two_devices_train_and_one_tells(tmp_path: Path) -> None:
+    ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "loader.batch_size=1")
+    done = call("train", *TINY, *ddp, "loader.val_episodes=7", "hydra.run.dir=run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    assert done.stdout.count("best.ckpt: fold 0, 1-shot") == done.stdout.count("untrained network") == 1
+    assert (run / "train_ddp_process_1.log").read_text() == ""
+    assert [path.name for path in (run / "csv").iterdir()] == ["version_0"]
+    best, last = read_records(tmp_path / "results/records.jsonl")
+    assert len((tmp_path / "results/records.jsonl").read_text().splitlines()) == 2
+    assert best["run"] == last["run"] == json.loads((run / "run.json").read_text())["run"]
+    assert best["episodes"] == last["episodes"] == 6 and last["training"]["step"] == 8
+    assert best["baselines"]["everything foreground"]["miou"] > 0  # scored by one device alone
+    (start,) = json.loads((run / "environment.json").read_text())["starts"]
+    assert start["devices"] == 2
+
+
 def test_other_shots_protocol_and_data_set(trained: Path, voc: Path) -> None:
     words = (f"ckpt={trained}", "loader.test_episodes=3", "loader.num_workers=0")
     done = call("evaluate", *words, "shot=2", "protocol=strict", "fold=2", folder=trained)
@@ -198,27 +220,49 @@ def test_other_shots_protocol_and_data_set(trained: Path, voc: Path) -> None:
     assert record["per_class"][0]["name"] == "aeroplane" and record["test"]["original_size"]
 
 
-def test_a_run_killed_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+def step_of(last: Path) -> int:
+    """The step of a checkpoint that another process replaces every now and then; 0 where there is none."""
+    try:
+        step: int = torch.load(last, weights_only=True)["global_step"]
+    except FileNotFoundError:
+        return 0
+    return step
+
+
+def stop(process: subprocess.Popen[str], signum: int, last: Path, step: int) -> str:
+    """Sends a signal as soon as a step is saved; what the program wrote to stderr."""
+    deadline = time.monotonic() + 120
+    while step_of(last) < step and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == (143 if signum == signal.SIGTERM else -signum), err
+    return err
+
+
+def test_a_run_stopped_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    """Asked to stop, killed, its last checkpoint cut; with readers and kept maps, the other one without."""
     words = (*TINY, "test=false", "loader.train_episodes=24", "callbacks.last.train_time_interval=null",
              "callbacks.last.every_n_train_steps=1")  # fmt: skip
     whole = call("train", *words, "hydra.run.dir=whole", folder=tmp_path)
     assert whole.returncode == 0, whole.stderr
 
-    process = start("train", *words, "hydra.run.dir=killed", folder=tmp_path)
-    last = tmp_path / "killed/checkpoints/last.ckpt"
-    deadline = time.monotonic() + 120
-    step = 0
-    while step < 3 and time.monotonic() < deadline:  # three of the twelve steps of the first epoch
-        time.sleep(0.02)
-        if last.is_file():
-            step = torch.load(last, weights_only=True)["global_step"]
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    stopped = torch.load(last, weights_only=True)["global_step"]
-    assert 3 <= stopped < 24
+    last, other = tmp_path / "stopped/checkpoints/last.ckpt", ("loader.num_workers=2", "features.folder=maps")
+    process = start("train", *words, *other, "hydra.run.dir=stopped", folder=tmp_path)
+    err = stop(process, signal.SIGTERM, last, step=3)  # of the twelve steps of the first epoch
+    first = step_of(last)
+    assert 3 <= first < 24 and "Traceback" not in err
+    hint = f"python -m hmseg.train resume={tmp_path / 'stopped'}"
+    assert err.splitlines()[-1] == f"stopped by SIGTERM, saved at step {first}; continue with: {hint}"
 
-    resumed = call("train", "resume=killed", folder=tmp_path)
+    stop(start("train", "resume=stopped", folder=tmp_path), signal.SIGKILL, last, step=first + 3)
+    assert first + 3 <= step_of(last) < 24
+    os.truncate(last, last.stat().st_size // 2)
+    resumed = call("train", "resume=stopped", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
+    assert (
+        f"warning: {last} is damaged, going on from {last.with_name('last-previous.ckpt')}" in resumed.stderr
+    )
     ours, theirs = weights(last), weights(tmp_path / "whole/checkpoints/last.ckpt")
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import hmseg
 from hmseg.data.transforms import normalise
-from hmseg.errors import ConfigError, DataError, HmsegError
+from hmseg.errors import ConfigError, DataError
 from hmseg.functional import foreground_iou, resize_and_vote, segmentation_loss
 from hmseg.metrics import FewShotIoU
 from hmseg.networks import vote
@@ -226,39 +225,6 @@ def test_evaluation_at_the_original_size(tmp_path: Path) -> None:
     assert "test/loss" not in logged
     with pytest.raises(DataError, match="original_size=True"):
         tiny_trainer(tmp_path).test(tiny_module(), ready([batch]), verbose=False)
-
-
-def explode(parameters: Any) -> torch.optim.Optimizer:
-    return torch.optim.SGD(parameters, lr=float("inf"))
-
-
-@pytest.mark.parametrize("every", [{"every_n_epochs": 1}, {"every_n_train_steps": 3}])
-def test_diverging_loss_stops_the_run_before_its_checkpoint(tmp_path: Path, every: dict[str, int]) -> None:
-    saver = ModelCheckpoint(dirpath=tmp_path, **every)
-    options = {"max_epochs": 3, "enable_checkpointing": True, "log_every_n_steps": 50}
-    trainer = tiny_trainer(tmp_path, callbacks=[saver], **options)
-    with pytest.raises(HmsegError, match=r"training loss became nan .*: lower optimizer\.lr"):
-        trainer.fit(tiny_module(optimizer=explode), tiny_loader(4))
-    assert not list(tmp_path.glob("*.ckpt"))
-
-
-@pytest.mark.parametrize("bad", [0, 1, 2])
-def test_one_bad_loss_among_good_ones_is_found(tmp_path: Path, bad: int) -> None:
-    class Spoils(pl.Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-            self.kept = copy.deepcopy(pl_module.network.head.state_dict())
-            if batch_idx == bad:
-                pl_module.network.head.last.bias.data.fill_(float("nan"))
-
-        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-            pl_module.network.head.load_state_dict(self.kept)
-
-    def still(parameters: Any) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=0.0)
-
-    trainer = tiny_trainer(tmp_path, max_epochs=2, callbacks=[Spoils()], log_every_n_steps=3)
-    with pytest.raises(HmsegError, match=r"nan at or shortly before step 3 \(epoch 0\)"):
-        trainer.fit(tiny_module(optimizer=still), tiny_loader(4))
 
 
 def test_a_real_network_trains_and_is_scored(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -14,7 +15,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, Checkpoint, LearningRateMonitor, ProgressBar
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.strategies import DDPStrategy
 
 from hmseg.backbones import Backbone
 from hmseg.data.datamodule import EpisodeDataModule
@@ -23,6 +23,7 @@ from hmseg.feature_store import FeatureStore
 from hmseg.files import chosen_folder
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
+from hmseg.plugins import WholeCheckpoints, check_cluster, cluster, strategy_of
 from hmseg.run_checkpoints import fingerprint, unpack
 from hmseg.tracking.labels import labels_of
 from hmseg.tracking.origin import Origin
@@ -119,24 +120,31 @@ def build_module(cfg: DictConfig, data: EpisodeDataModule) -> SegmentationModule
 def build_trainer(
     cfg: DictConfig, callbacks: Mapping[str, Callback] | None = None, loggers: list[Logger] | None = None
 ) -> pl.Trainer:
-    """Lightning's Trainer with the arguments of ``cfg.trainer``."""
+    """Lightning's Trainer with the arguments of ``cfg.trainer`` and our plugins.
+
+    Raises:
+        ConfigError: SLURM started other processes than ``cfg.trainer`` is for.
+    """
     # Reading images in the main process is a choice (loader.num_workers=0), and a short epoch no mistake.
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
     warnings.filterwarnings(
         "ignore", message=r"The number of training batches .* is smaller than the logging"
     )
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
-    if options["strategy"] == "ddp":
-        # The frozen backbone's buffers never change, and devices may have unequally many evaluation batches:
-        # sending the buffers around before each would hang there.
-        options["strategy"] = DDPStrategy(broadcast_buffers=False)
-    return pl.Trainer(
+    options["strategy"] = strategy_of(options["strategy"])
+    trainer = pl.Trainer(
         **options,
         callbacks=list((callbacks or {}).values()),
+        plugins=[WholeCheckpoints(), *cluster()],
         logger=loggers or False,
         enable_checkpointing=any(isinstance(each, Checkpoint) for each in (callbacks or {}).values()),
         default_root_dir=cfg.paths.output_dir,
     )
+    check_cluster(trainer.num_devices, trainer.num_nodes)
+    if not trainer.is_global_zero:  # all processes do the same: one tells of it
+        for handler in logging.getLogger().handlers:
+            handler.setLevel(logging.WARNING)
+    return trainer
 
 
 def build_callbacks(cfg: DictConfig) -> dict[str, Callback]:

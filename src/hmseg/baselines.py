@@ -219,4 +219,5 @@ def score(
             few.update(prediction, mask, void, class_ids, include=small)
     if empty:
         raise DataError("there is no episode to score: give at least one batch")
-    return {name: (overall.compute(), few.compute()) for name, (overall, few) in metrics.items()}
+    # Not compute(): one device scores all episodes, while the others of a distributed run wait for it.
+    return {name: (overall.local(), few.local()) for name, (overall, few) in metrics.items()}

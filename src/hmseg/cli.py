@@ -2,12 +2,13 @@
 
 An entry point is a :class:`Program`: the name of its configuration, its task, and what is done with the
 overrides before they are composed. Exit codes: 0 done, 1 the task met an error that is the user's to mend,
-2 the configuration is wrong, 130 interrupted.
+2 the configuration is wrong, 130 interrupted, 143 stopped by SIGTERM (another signal: 128 and its number).
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import os
 import shlex
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -26,6 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from hmseg.checkpoint_files import RESUMED
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
 from hmseg.config.helptext import help_page
@@ -33,9 +35,11 @@ from hmseg.config.runs import readable
 from hmseg.config.stored import offer_placeholders, withdraw
 from hmseg.config.sweep import configurations
 from hmseg.errors import ConfigError, HmsegError
+from hmseg.interruption import Terminated, requeue, stopping
 from hmseg.sweeps.ending import conclude
 from hmseg.sweeps.launcher import Sweep
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Prepare = Callable[[Composer, Sequence[str]], list[str]]
 
 
@@ -68,6 +72,13 @@ class Program:
     def typed_name(self) -> str:
         """How the program is called, for help and messages."""
         return f"python -m hmseg.{self.config_name}"
+
+
+class _Job(NamedTuple):
+    """A task that was started; noted, because Hydra forgets it when the task fails."""
+
+    folder: str
+    requeue: bool
 
 
 def entry(program: Program, argv: Sequence[str] | None = None) -> None:
@@ -149,12 +160,18 @@ def _run(program: Program, words: list[str]) -> None:
     started = task.started
     try:
         main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=program.config_name)
-        main(task)()
+        with stopping():
+            main(task)()
         if failed := conclude(task.sweep):
             _stop_lines(failed, 1)
     except (HmsegError, InstantiationException) as error:
         _stop(_message(error), 1 if started or task.sweep.outcomes else 2)
+    except Terminated as error:
+        _terminated(program, task, error)
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            what = f"{error.filename or 'a file'} can't be written ({error.strerror})"
+            _stop(f"{what}: make room on that disk{_continuation(program, task)}", 1)
         if started:
             raise
         _stop(str(error).split("\n", 1)[0], 2)  # Hydra's own, such as a run folder that can't be written
@@ -182,18 +199,18 @@ class _Task:
     """What Hydra and its launchers call: the program's task, its mendable errors in one line.
 
     Attributes:
-        started: run folders of the jobs begun in this process; Hydra forgets a folder when the task fails.
+        started: the jobs begun in this process; Hydra forgets a run's folder when its task fails.
         sweep: what launchers need to know of the program, and where they note how jobs end.
     """
 
     def __init__(self, program: Program, flags: tuple[str, ...]) -> None:
         functools.update_wrapper(self, program.task)  # Hydra looks for the module of a task
-        self.program, self.started = program, list[str]()
+        self.program, self.started = program, list[_Job]()
         self.sweep = Sweep(program.config_name, flags, program.done_once)
 
     def __call__(self, cfg: DictConfig) -> object:
         run = HydraConfig.get()
-        self.started.append(run.runtime.output_dir)
+        self.started.append(_Job(run.runtime.output_dir, bool(cfg.get("requeue", False))))
         try:
             return self.program.task(cfg)
         except (HmsegError, InstantiationException) as error:
@@ -227,14 +244,27 @@ def _not_built(error: InstantiationException) -> str | None:
     return None
 
 
+def _terminated(program: Program, task: _Task, error: Terminated) -> NoReturn:
+    """Go, after putting the job back into SLURM's queue."""
+    if error.quiet:
+        raise SystemExit(error.code) from None
+    queued = requeue() if task.started and task.started[-1].requeue else ""
+    _stop(f"{error}{f', {queued}' if queued else ''}{_continuation(program, task)}", error.code)
+
+
 def _interrupted(program: Program, task: _Task) -> NoReturn:
-    """Say how to go on: a sweep by its command, a run where it left a checkpoint."""
-    hint = ""
+    _stop(f"interrupted{_continuation(program, task)}", 130)
+
+
+def _continuation(program: Program, task: _Task) -> str:
+    """How to go on: a sweep by its command, a run where it left a checkpoint; else nothing."""
     if task.sweep.folder != Path():
-        hint = "; the same command leaves out what is finished and goes on with the rest" * program.done_once
-    elif task.started and (Path(task.started[-1]) / "checkpoints" / "last.ckpt").is_file():
-        hint = f"; continue with: {program.typed_name} resume={shlex.quote(task.started[-1])}"
-    _stop(f"interrupted{hint}", 130)
+        again = "; the same command leaves out what is finished and goes on with the rest"
+        return again if program.done_once else ""
+    folder = Path(task.started[-1].folder) if task.started else None
+    if folder is None or not any((folder / "checkpoints" / name).is_file() for name in RESUMED):
+        return ""
+    return f"; continue with: {program.typed_name} resume={shlex.quote(str(folder))}"
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -242,5 +272,5 @@ def _stop(message: str, code: int) -> NoReturn:
 
 
 def _stop_lines(text: str, code: int) -> NoReturn:
-    print(text if code == 130 else f"error: {text}", file=sys.stderr)
+    print(text if code >= 128 else f"error: {text}", file=sys.stderr)
     raise SystemExit(code)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -76,6 +76,51 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return out.stdout.strip()
+
+
+class Checkout(NamedTuple):
+    """State of the checkout that hmseg runs from.
+
+    Attributes:
+        commit: full hash.
+        untracked: files that git doesn't know, the first hundred.
+        diff: changes to tracked files against the commit, at most so many bytes; empty where there are none.
+        cut: whether there are more.
+    """
+
+    commit: str
+    untracked: tuple[str, ...]
+    diff: bytes
+    cut: bool
+
+    @property
+    def dirty(self) -> bool:
+        """Whether tracked files are changed, as ``commit()`` says it too."""
+        return bool(self.diff)
+
+
+def checkout(limit: int = 1_000_000) -> Checkout | None:
+    """What the commit alone doesn't tell: changes that were not committed. None where hmseg is installed.
+
+    Args:
+        limit: most bytes of the diff.
+    """
+    if commit() is None:
+        return None
+    try:
+        top = _git("rev-parse", "--show-toplevel").decode().strip()
+        head = _git("rev-parse", "HEAD").decode().strip()
+        others = _git("-C", top, "ls-files", "--others", "--exclude-standard", "-z").decode(errors="replace")
+        diff = _git("-C", top, "diff", "--no-ext-diff", "--no-color", "--binary", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    untracked = tuple(name for name in others.split("\0") if name)[:100]
+    return Checkout(head, untracked, diff[:limit], len(diff) > limit)
+
+
+def _git(*words: str) -> bytes:
+    command = ["git", "-C", str(Path(__file__).resolve().parent), *words]
+    return subprocess.run(command, capture_output=True, timeout=30, check=True).stdout
 
 
 def _version(name: str) -> str:

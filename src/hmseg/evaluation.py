@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -24,7 +25,7 @@ from hmseg.assembly import (
     plain_config,
 )
 from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
-from hmseg.callbacks import RunProgress
+from hmseg.callbacks import Interruption, RunProgress
 from hmseg.callbacks.journal import TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import Source, Split, class_names_of
@@ -34,6 +35,7 @@ from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record
 from hmseg.files import sha256
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork
+from hmseg.plugins import ending_together
 from hmseg.records import Record, append_record
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
@@ -64,11 +66,26 @@ def run(cfg: DictConfig) -> float:
     log.info("%s; %d episodes", describe_lists(data.source), episodes)
     module = build_module(cfg, data)
     module.restore(checkpoint)
-    callbacks: dict[str, Callback] = {"progress": RunProgress()} if cfg.trainer.enable_progress_bar else {}
-    journal = start_journal(cfg, module, data, path)
-    loggers = build_loggers(cfg, "evaluate", origin_of(path))
-    trainer = build_trainer(cfg, callbacks | ({"journal": journal} if journal else {}), loggers)
-    start_logging(cfg, trainer, path)
+    callbacks: dict[str, Callback] = {"interruption": Interruption()}
+    if cfg.trainer.enable_progress_bar:
+        callbacks["progress"] = RunProgress()
+    trainer = build_trainer(cfg, callbacks, build_loggers(cfg, "evaluate", origin_of(path)))
+    with ending_together(trainer):
+        start_logging(cfg, trainer, path)
+        return _evaluate(cfg, trainer, module, data, path, checkpoint)
+
+
+def _evaluate(
+    cfg: DictConfig,
+    trainer: pl.Trainer,
+    module: SegmentationModule,
+    data: EpisodeDataModule,
+    path: Path,
+    checkpoint: Mapping[str, Any],
+) -> float:
+    journal = start_journal(cfg, module, data, path, trainer.world_size)
+    if journal is not None:
+        trainer.callbacks.append(journal)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()
     scores = test(trainer, module, data)
     seconds = time.perf_counter() - started
@@ -102,18 +119,18 @@ def start_logging(cfg: DictConfig, trainer: pl.Trainer, path: Path) -> None:
 
 
 def start_journal(
-    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path
+    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path, devices: int
 ) -> TestJournal | None:
     """The journal of a test that is about to start, after telling module and data what is done already.
 
-    None in a fast development run, which leaves nothing.
+    None in a fast development run, which leaves nothing. One episode at least is left for each device.
     """
     if cfg.trainer.fast_dev_run:
         return None
     target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
     key = identity(module, data, sha256(path))
     journal = TestJournal(target.with_name(f"{target.stem}.unfinished"), key)
-    done = journal.done[: len(data.test_specs) - 1]  # one at least is left, so that there is a test to run
+    done = journal.done[: max(0, len(data.test_specs) - devices)]
     if len(done):
         log.info("%d of %d episodes were tested before: going on", len(done), len(data.test_specs))
     module.tested = torch.from_numpy(done)

@@ -20,7 +20,9 @@ from hmseg.records import FORMAT, Record, record_id
 from hmseg.results import scores_record
 from hmseg.run_checkpoints import HISTORY, entry, provenance
 
-ELSEWHERE = ("callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes", "recompute")
+ELSEWHERE = (
+    "callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes", "recompute", "requeue",
+)  # fmt: skip
 """Parts of the configuration that say where things go and change no number: left out of records."""
 FULL_PRECISION = "32-true"
 NETWORK = ("model", "masking", "backbone")

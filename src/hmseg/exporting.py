@@ -1,4 +1,4 @@
-"""Whether a network is being exported: then it computes with public operators only, whatever the sizes.
+"""Whether a network is exported or compiled: then it computes with public operators only, whatever the sizes.
 
 The fast ways of this package ask for oneDNN's own operators, work piece by piece in Python loops, or look at
 sizes. A graph that is to run elsewhere, for any batch, any shots and images of other sizes, can hold none of
@@ -37,8 +37,8 @@ def exporting() -> Iterator[None]:
 
 
 def is_exporting() -> bool:
-    """Whether this is inside :func:`exporting`."""
-    return _EXPORTING.get()
+    """Whether this is inside :func:`exporting`, or ``torch.compile`` is reading the code."""
+    return torch.compiler.is_compiling() or _EXPORTING.get()
 
 
 def known_equal(size: Sequence[int], other: Sequence[int]) -> bool:
@@ -72,4 +72,4 @@ def larger(size: int, other: int) -> int:
     """
     if isinstance(size, Tensor):  # of a traced shape
         return size.clamp(min=other)
-    return torch.sym_max(size, other)  # type: ignore[no-any-return]
+    return torch.sym_max(size, other)  # type: ignore[no-untyped-call, no-any-return]

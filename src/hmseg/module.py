@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from torch.optim import Optimizer
 from hmseg.data.episode import Episode
 from hmseg.data.transforms import normalise
 from hmseg.episode_table import COLUMNS, episode_rows
-from hmseg.errors import ConfigError, HmsegError, unknown
+from hmseg.errors import ConfigError, unknown
 from hmseg.functional import foreground_iou, resize_and_vote, segmentation_loss
 from hmseg.metrics import SMALL_OBJECT, FewShotIoU, Scores
 from hmseg.metrics_by_seed import IoUBySeed
@@ -91,7 +90,6 @@ class SegmentationModule(pl.LightningModule):
         self.small_scores: Scores | None = None
         self._optimizer_factory = optimizer
         self._fingerprint: str | None = None
-        self._losses: Tensor | None = None  # sum since the last check
 
     # Training
 
@@ -120,7 +118,6 @@ class SegmentationModule(pl.LightningModule):
         logits = self._logits(batch)
         void = batch.query_void if self.void_in_loss == "ignore" else None
         loss = segmentation_loss(logits, batch.query_mask, void)
-        self._losses = loss.detach() if self._losses is None else self._losses + loss.detach()
         values = {"loss": loss.detach(), "iou": foreground_iou(vote(logits.detach()), batch.query_mask)}
         # Apart, because Lightning would otherwise synchronise the devices at each step for the epoch's mean.
         # Not prog_bar: Lightning would wait for the device at each step. RunProgress reads them as it draws.
@@ -130,25 +127,6 @@ class SegmentationModule(pl.LightningModule):
         self.log_dict(step, on_step=True, on_epoch=False, batch_size=size)
         self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         return loss
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Looks at the losses every ``log_every_n_steps`` steps: looking waits for the device."""
-        every = max(1, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]  # set by its connector
-        if self.trainer.global_step % every == 0:
-            self._check_losses()
-
-    def on_train_epoch_end(self) -> None:
-        """Looks at the losses before the epoch's checkpoint is written."""
-        self._check_losses()
-
-    def _check_losses(self) -> None:
-        losses, self._losses = self._losses, None
-        if losses is not None and not math.isfinite(value := losses.item()):
-            raise HmsegError(
-                f"the training loss became {value} at or shortly before step {self.trainer.global_step} "
-                f"(epoch {self.trainer.current_epoch}): lower optimizer.lr, set trainer.gradient_clip_val, "
-                "or train with trainer.precision=32-true"
-            )
 
     # Evaluation
 
@@ -256,7 +234,6 @@ class SegmentationModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves out a backbone that can be had again; adds configuration, fingerprint and versions."""
-        self._check_losses()  # no checkpoint of a network that has diverged
         pack(checkpoint, self.network.backbone.weights_origin, self.backbone_fingerprint(), self.config)
 
     def on_load_checkpoint(self, checkpoint: MutableMapping[str, Any]) -> None:

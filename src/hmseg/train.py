@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+
 from hmseg.cli import Program, entry
-from hmseg.config.runs import replay
+from hmseg.config.runs import check_srun, keep_overrides, replay
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from hmseg.config.composer import Composer
+
 
 def task(cfg: DictConfig) -> object:
     """Train as configured; PyTorch is imported here, when the configuration is known to be right."""
+    keep_overrides(Path(cfg.paths.output_dir), HydraConfig.get().overrides.task)
     from hmseg.training import run
 
     return run(cfg)
+
+
+def prepare(composer: Composer, overrides: Sequence[str]) -> list[str]:
+    """The overrides of a run, a continued one's own among them."""
+    check_srun(overrides)
+    return replay(composer, overrides)
 
 
 PROGRAM = Program(
@@ -31,7 +44,7 @@ PROGRAM = Program(
         "trainer=gpu logger=[csv,tensorboard] trainer.max_epochs=100 trainer.max_time=null",
         "resume=outputs/2024-01-31/12-00-00",
     ),
-    prepare=replay,
+    prepare=prepare,
     done_once=True,
 )
 

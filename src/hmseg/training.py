@@ -27,8 +27,10 @@ from hmseg.episode_table import read_table
 from hmseg.errors import ConfigError
 from hmseg.evaluation_record import make_record, table_path
 from hmseg.module import SegmentationModule
+from hmseg.plugins import ending_together
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint
+from hmseg.run_origin import write_origin
 from hmseg.tracking.origin import read_origin
 from hmseg.tracking.run_logger import ends_its_runs
 from hmseg.tracking.tables import log_test
@@ -54,16 +56,19 @@ def run(cfg: DictConfig) -> float | None:
     if not trainer.fast_dev_run and trainer.is_global_zero:  # type: ignore[attr-defined]
         Path(cfg.paths.output_dir).mkdir(parents=True, exist_ok=True)
         write_config(cfg)
+        folder, devices = Path(cfg.paths.output_dir), trainer.world_size
+        write_origin(folder, cfg.seed, data, cfg.test, devices, cfg.resume)
     for logger in trainer.loggers:
         logger.log_hyperparams(plain_config(cfg))
     if cfg.resume:
         check_resumed(cfg)
-    trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
-    best = best_checkpoint(trainer)
-    score = float(best.best_model_score) if best and best.best_model_score is not None else None
-    mark_complete(cfg, trainer, score)
-    if cfg.test:
-        evaluate_checkpoints(cfg, trainer, module, data, best)
+    with ending_together(trainer):
+        trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
+        best = best_checkpoint(trainer)
+        score = float(best.best_model_score) if best and best.best_model_score is not None else None
+        mark_complete(cfg, trainer, score)
+        if cfg.test:
+            evaluate_checkpoints(cfg, trainer, module, data, best)
     return score
 
 
@@ -156,7 +161,7 @@ def evaluate_one(
     """Test a checkpoint, print, and record it; an interrupted test goes on where it was."""
     checkpoint = read_checkpoint(path)
     module.restore(checkpoint)
-    journal = evaluation.start_journal(cfg, module, data, path)
+    journal = evaluation.start_journal(cfg, module, data, path, trainer.world_size)
     added: list[Callback] = [] if journal is None else [journal]
     trainer.callbacks.extend(added)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()

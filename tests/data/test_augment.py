@@ -15,7 +15,8 @@ from numpy.random import SeedSequence
 from hmseg.data.augment import VatAugment, find_augmentation
 from hmseg.data.dataset import EpisodeDataset
 from hmseg.data.episode import EpisodeSpec
-from hmseg.data.loader import EpisodeLoader, TrainSampler
+from hmseg.data.loader import EpisodeLoader
+from hmseg.data.sampler import TrainSampler
 from hmseg.data.source import Listing, Source
 from hmseg.data.transforms import resize_image
 from hmseg.errors import ConfigError

@@ -75,6 +75,7 @@ def values(driven: Driven) -> list[Any]:
 def test_from_the_empty_page_to_a_comparison(served: Served, files: dict[str, str], tmp_path: Path) -> None:
     queries = [files["<b>one & two.jpg"], files["tall.webp"]]
     layers = "[...document.querySelectorAll('#rows .layer')].map(i => i.src)"
+    still = "document.querySelector('#correlation').ariaBusy === 'false'"
     heats = "[...document.querySelectorAll('#correlation .layer')].map(i => i.src).join()"
     found = values(drive(served.url, [
         READY,
@@ -104,13 +105,12 @@ def test_from_the_empty_page_to_a_comparison(served: Served, files: dict[str, st
         js(layers),
         {"do": "click", "at": "#maskings label:nth-of-type(1)"},
         js("[...document.querySelectorAll('#rows .query:first-child figure')].map(f => f.dataset.masking)"),
-        wait(f"{count('#filling figure')} === 5 && {count('#correlation figure')} === 4"),
+        wait(f"{count('#filling figure')} === 5 && {count('#correlation figure')} === 4 && {still}"),
         js(heats),
         {"do": "click", "at": "#asked", "point": [0.8, 0.2]},
-        wait(f"{count('#correlation figure')} === 4 && {text('#point-text')} === 'point 96, 18'"),
+        wait(f"{text('#point-text')} === 'point 96, 18' && {still}"),
         {"do": "keys", "keys": ["Key_Left", "Shift+Key_Down"]},
-        wait(f"{text('#point-text')} === 'point 92, 27'"),
-        wait(f"{count('#correlation figure')} === 4"),
+        wait(f"{text('#point-text')} === 'point 92, 27' && {still}"),
         wait(LOADED),
         js(heats),
         js(text("#filling-text")),
@@ -189,6 +189,7 @@ def test_on_a_phone_in_the_dark_by_keyboard(served: Served, files: dict[str, str
         wait(f"{MARKED} > 0"),
         js(MARKED),
         {"do": "click", "at": "#use"},
+        wait(f"{count('#supports li')} === 1"),
         {"do": "files", "at": "#query-drop", "paths": [files["tall.webp"]]},
         wait(f"{count('#rows .links')} === 4 && {count('#filling figure')} === 5"),
         wait(LOADED),

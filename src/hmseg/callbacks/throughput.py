@@ -47,10 +47,14 @@ class Throughput(Callback):
             return
         self._step = trainer.global_step
         self._pause()
+        values = {"train/memory_gb": peak_memory(pl_module.device) / 1e9}
         if self._seconds > 0:
-            rate = trainer.world_size * self._episodes / self._seconds
-            pl_module.log("train/episodes_per_second", rate, rank_zero_only=True)
-        pl_module.log("train/memory_gb", peak_memory(pl_module.device) / 1e9, rank_zero_only=True)
+            values["train/episodes_per_second"] = trainer.world_size * self._episodes / self._seconds
+        for (
+            name,
+            value,
+        ) in values.items():  # as tensors of the host: Lightning would move numbers to the device
+            pl_module.log(name, torch.tensor(value), rank_zero_only=True)
         self._episodes, self._seconds = 0, 0.0
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

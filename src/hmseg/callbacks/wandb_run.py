@@ -13,8 +13,8 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
 from hmseg.errors import first_line
+from hmseg.files import sha256
 from hmseg.module import SegmentationModule
-from hmseg.results import sha256
 from hmseg.tracking.artifacts import TYPE, artifact_name
 from hmseg.tracking.origin import Origin, write_origin
 from hmseg.tracking.run_logger import RunLogger, run_loggers

@@ -20,7 +20,7 @@ def for_export(composer: Composer, overrides: Sequence[str]) -> list[str]:
     """
     parsed = composer.parse(overrides)
     given = {each.key_or_group: each.value() for each in parsed if not each.is_sweep_override()}
-    chosen = given.get("format", "onnx"), given.get("part", "whole")
+    chosen = str(given.get("format", "onnx")), str(given.get("part", "whole"))
     if "out" in given and chosen[0] in FORMATS and chosen[1] in PARTS:  # before the checkpoint is read
         check_targets(targets(str(given["out"]), *chosen), given.get("overwrite") is True)
     words = from_checkpoint(composer, overrides, "export")

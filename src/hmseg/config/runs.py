@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
+from hmseg.checkpoint_files import RESUMED, first_whole, is_whole
 from hmseg.config.composer import Composer
 from hmseg.errors import CheckpointError, ConfigError
+from hmseg.files import writing
 from hmseg.tracking.artifacts import fetch
 from hmseg.tracking.references import is_reference
 
 RUN_FILE = "run.json"
 """What a training leaves in its folder when it has come to its end."""
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
+_KEPT = Path(".hydra") / "overrides.kept.yaml"
+"""The same, moved into place whole: Hydra writes its file anew at each start, and may be killed at it."""
 
 
 def quoted(path: Path) -> str:
@@ -66,9 +71,37 @@ def find_checkpoint(key: str, given: str, names: Sequence[str]) -> Path:
         path = found
     if not path.is_file():
         raise CheckpointError(f"{key}={given}: there is no such file or folder")
-    if not zipfile.is_zipfile(path):
+    if not is_whole(path):
         raise CheckpointError(f"{key}={given}: not a checkpoint, or a truncated one")
     return path.absolute()
+
+
+def find_resumed(given: str) -> Path:
+    """The checkpoint from which a run goes on: the file given, or of a run folder the latest whole one.
+
+    Damaged ones are passed over, with a line to stderr for each.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    folder = Path(given).expanduser().absolute()
+    if not folder.is_dir():
+        return find_checkpoint("resume", given, ())
+    for place in (folder / "checkpoints", folder):
+        chosen, damaged = first_whole(place)
+        for path in damaged if chosen is not None else ():
+            print(f"warning: {path} is damaged, going on from {chosen}", file=sys.stderr)
+        if chosen is not None:
+            return chosen
+        if damaged:
+            raise CheckpointError(
+                f"resume={given}: {' and '.join(path.name for path in damaged)} damaged, and no other "
+                "checkpoint is there: start the run anew"
+            )
+    raise CheckpointError(f"resume={given}: the folder holds no checkpoints/{RESUMED[0]}")
 
 
 def replay(composer: Composer, overrides: Sequence[str]) -> list[str]:
@@ -92,7 +125,7 @@ def replay(composer: Composer, overrides: Sequence[str]) -> list[str]:
         raise ConfigError("resume: expected the path of one run folder or checkpoint")
     if is_reference(resume[-1]):
         raise ConfigError("resume: a run goes on in its own folder, so give that, not a name at W&B")
-    checkpoint = find_checkpoint("resume", resume[-1], ("last.ckpt",))
+    checkpoint = find_resumed(resume[-1])
     run = next((folder for folder in checkpoint.parents if (folder / _OVERRIDES).is_file()), None)
     if run is None:
         raise CheckpointError(
@@ -100,7 +133,7 @@ def replay(composer: Composer, overrides: Sequence[str]) -> list[str]:
             "to start from other weights, train anew"
         )
     replaced = {override.key_or_group for override in given} | {"resume", "hydra.run.dir"}
-    stored = _stored_overrides(run / _OVERRIDES)
+    stored = _stored_overrides(run / (_KEPT if (run / _KEPT).is_file() else _OVERRIDES))
     kept = [
         override.input_line for override in composer.parse(stored) if override.key_or_group not in replaced
     ]
@@ -109,6 +142,37 @@ def replay(composer: Composer, overrides: Sequence[str]) -> list[str]:
     ]
     place = [f"resume={quoted(checkpoint)}", f"hydra.run.dir={quoted(run)}"]
     return [line for line in (*kept, *own, *place) if line is not None]
+
+
+def keep_overrides(folder: Path, overrides: Sequence[str]) -> None:
+    """Leaves the overrides of a run where ``replay`` finds them whole, whatever happens to Hydra's own file.
+
+    Args:
+        folder: of the run; without a ``.hydra`` (processes that Lightning started) nothing is written.
+        overrides: of the task.
+    """
+    if (folder / _KEPT.parent).is_dir():
+        with writing(folder / _KEPT) as file:
+            yaml.safe_dump(list(overrides), file)
+
+
+def check_srun(overrides: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses processes of ``srun`` that would each write a folder of their own.
+
+    Args:
+        overrides: as given.
+        environment: variables of this process.
+
+    Raises:
+        ConfigError: there are several processes and no name for the folder.
+    """
+    tasks = environment.get("SLURM_NTASKS", "1")
+    named = any(word.startswith(("hydra.run.dir=", "hydra.sweep.dir=", "resume=")) for word in overrides)
+    if "SLURM_STEP_ID" in environment and tasks not in ("", "1") and not named:
+        raise ConfigError(
+            f"srun started {tasks} processes, and by default each would name its folder by its own clock: "
+            "give hydra.run.dir=…, the same for all, such as hydra.run.dir=runs/$SLURM_JOB_ID"
+        )
 
 
 def _stored_overrides(path: Path) -> list[str]:

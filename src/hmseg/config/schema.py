@@ -181,6 +181,7 @@ class TrainConfig(BaseConfig):
     baselines: bool = _key(True, "also report all-foreground, untrained and training-free baselines")
     recompute: int | None = _key(None, "supports whose activations are held at once; null: of all")
     void_in_loss: str = _key("background", "void pixels in training: background, as published, or ignore")
+    requeue: bool = _key(True, "in a SLURM job: a signal to stop puts the job back into the queue")
     optimizer: Any = MISSING
     logger: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
@@ -193,6 +194,7 @@ class EvaluateConfig(BaseConfig):
     ckpt: str = _key(MISSING, "checkpoint, run folder (its best), or wandb:entity/project/artifact:alias")
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
     episodes: str | None = _key(None, "file of hmseg.episodes: test on exactly its episodes")
+    requeue: bool = _key(True, "in a SLURM job: a signal to stop puts the job back into the queue")
     baselines: bool = _key(False, "also report all-foreground, untrained and training-free baselines")
     logger: Any = field(default_factory=dict)
 

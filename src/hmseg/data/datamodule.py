@@ -14,10 +14,11 @@ from hmseg.data.augment import check_augmentation, find_augmentation
 from hmseg.data.clean_selection import select
 from hmseg.data.dataset import EpisodeDataset, collate
 from hmseg.data.episode import Episode, EpisodeSpec
-from hmseg.data.loader import EpisodeLoader, TrainLoader, TrainSampler, eval_items
+from hmseg.data.loader import EpisodeLoader, TrainLoader
 from hmseg.data.manifest import Manifest, check_manifest
 from hmseg.data.numbers import at_least, height_width, or_none, seeds_of
 from hmseg.data.protocols import find_protocol, seeded_episodes
+from hmseg.data.sampler import TrainSampler, eval_items
 from hmseg.data.source import Listing, Source, Split
 from hmseg.errors import ConfigError
 from hmseg.files import chosen_folder
@@ -34,7 +35,8 @@ class EpisodeDataModule(pl.LightningDataModule):
     protocol seeds there are so many times as many episodes, those of each seed after those of the one before.
 
     Sharding over devices is done here: give the Trainer ``use_distributed_sampler=False``. Devices may get
-    one validation batch more or less than others, so nothing may synchronise per validation batch.
+    one validation batch more or less than others, so nothing may synchronise per validation batch; each must
+    get at least one.
 
     Args:
         source: reads the images.
@@ -65,16 +67,14 @@ class EpisodeDataModule(pl.LightningDataModule):
             aside (``hmseg.data.clean_selection``).
 
     Attributes:
-        tested: positions of test episodes that need not be run again; set it before the test starts.
+        tested: positions of test episodes that need not be run again; set it before the test starts, and
+            leave one episode at least for each device.
 
     Raises:
         ConfigError: a number out of range or an unknown protocol.
         DataError: the fold does not exist, or the manifest is of other data. Lists are checked when they are
             first used.
     """
-
-    # A device may be left without evaluation episodes when there are fewer of them than devices.
-    allow_zero_length_dataloader_with_multiple_devices = True
 
     def __init__(
         self,
@@ -262,6 +262,12 @@ class EpisodeDataModule(pl.LightningDataModule):
         self, specs: Sequence[EpisodeSpec], original_size: bool, done: Collection[int] = ()
     ) -> EpisodeLoader:
         rank, world_size = self._device()
+        if (left := len(specs) - len(done)) < world_size:  # judged alike on all of them
+            # Lightning would leave out a device that has none, and the others wait for its sums.
+            raise ConfigError(
+                f"{left} evaluation episodes for {world_size} devices leave one without any: give more "
+                "episodes or fewer devices"
+            )
         return EpisodeLoader(
             self._dataset(original_size),
             eval_items(specs, rank, world_size, done),

@@ -38,16 +38,16 @@ class TorchScript(Format):
 
     def write(self, part: Part, example: Tensors, path: Path, metadata: Metadata) -> None:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is kept, but no longer worked on
-            traced = torch.jit.trace(part.module, example, check_trace=False)
+            traced = torch.jit.trace(part.module, example, check_trace=False)  # type: ignore[no-untyped-call]
             frozen = torch.jit.freeze(traced)
             torch.jit.save(frozen, str(path), _extra_files={METADATA_FILE: json.dumps(dict(metadata))})
 
     def read(self, path: Path) -> Runner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            module = torch.jit.load(str(path))
+            module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
         return _runner(module)
 
 
@@ -59,7 +59,9 @@ class TorchExport(Format):
         torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
 
     def read(self, path: Path) -> Runner:
-        return _runner(torch.export.load(path).module())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given buffer is not writable")  # nor is it written to
+            return _runner(torch.export.load(path).module())
 
 
 class Onnx(Format):
@@ -82,6 +84,7 @@ class Onnx(Format):
         else:
             self._translate(part, example, path)
         model = onnx.load(path)
+        name_dimensions(model, part)
         onnx.helper.set_model_props(model, dict(metadata))
         onnx.checker.check_model(model)
         onnx.save(model, path)
@@ -101,7 +104,7 @@ class Onnx(Format):
     def _trace(self, part: Part, example: Tensors, path: Path) -> None:
         dynamic = {name: dict(dimensions) for name, dimensions in part.inputs.items()}
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.onnx.export(
                 part.module,
@@ -125,6 +128,20 @@ class Onnx(Format):
             return tuple(torch.from_numpy(each) for each in session.run(None, fed))
 
         return run
+
+
+def name_dimensions(model: Any, part: Part) -> None:
+    """Give the open dimensions of an ONNX model, changed in place, the names that the part has for them."""
+    given = {each.name: each.type.tensor_type.shape.dim for each in model.graph.input}
+    symbols = {
+        given[name][index].dim_param: ours
+        for name, dimensions in part.inputs.items()
+        for index, ours in dimensions.items()
+    }
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param in symbols:
+                dimension.dim_param = symbols[dimension.dim_param]
 
 
 def find_format(name: str, opset: int, any_size: bool) -> Format:

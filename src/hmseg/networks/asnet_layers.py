@@ -63,6 +63,11 @@ def _attend_stepwise(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor)
     return (weights @ value.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
 
 
+def _by_head(x: Tensor) -> Tensor:
+    """(N, g * c, t, h, w) -> (N, g, c, t, h, w)."""
+    return x.view(x.shape[0], HEADS, -1, *x.shape[2:])
+
+
 class SupportAttention(nn.Module):
     """Strided attention over the support plane, with a shortcut; arguments of `AttentiveSqueezeLayer`."""
 
@@ -102,9 +107,7 @@ class SupportAttention(nn.Module):
 
     def forward(self, x: Tensor, support_masks: Tensor) -> Tensor:
         """(N, C, t, h, w) and (N, H, W) -> (N, C', t, h', w')."""
-        query, key, value = (
-            head(x).unflatten(1, (HEADS, -1)) for head in (self.qhead, self.khead, self.vhead)
-        )
+        query, key, value = (_by_head(head(x)) for head in (self.qhead, self.khead, self.vhead))
         mixed = masked_attention(query, key, value, support_masks).flatten(1, 2)
         return self.out_norm(self.agg(mixed) + self.short_cut(x))  # type: ignore[no-any-return]
 

@@ -88,8 +88,8 @@ class CentrePivotConv4d(nn.Module):
         hp, wp = pivots.shape[-2:]
         over_query = self.conv1(pivots.permute(0, 4, 5, 1, 2, 3).reshape(n * hp * wp, c, hq, wq))
         over_support = self.conv2(x.permute(0, 2, 3, 1, 4, 5).reshape(n * hq * wq, c, hs, ws))
-        over_query = over_query.unflatten(0, (n, hp, wp)).permute(0, 3, 4, 5, 1, 2)
-        over_support = over_support.unflatten(0, (n, hq, wq)).permute(0, 3, 1, 2, 4, 5)
+        over_query = over_query.view(n, hp, wp, -1, hq, wq).permute(0, 3, 4, 5, 1, 2)
+        over_support = over_support.view(n, hq, wq, -1, hp, wp).permute(0, 3, 1, 2, 4, 5)
         return over_query + over_support  # type: ignore[no-any-return]
 
     def _on_channels_last(self, x: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def encode(network: FewShotNetwork, images: Tensor, masks: Tensor) -> list[Tenso
     numbers = masks.to(images.dtype)
     levels = network.encode_supports(images.flatten(0, 1), numbers.flatten(0, 1))
     order = dict.fromkeys(kept_levels(network))
-    kept = [each.unflatten(0, (batch, shots)) for level in order for each in levels[level]]
+    kept = [each.view(batch, shots, *each.shape[1:]) for level in order for each in levels[level]]
     return [*kept, numbers] if network.head.sees_masks else kept
 
 
@@ -112,4 +112,5 @@ def segment(network: FewShotNetwork, query: Tensor, kept: Sequence[Tensor]) -> T
     if network.join_shots:
         supports, masks, shots = join_levels(levels, shots), join(masks, shots), 1
     logits = network.head(network.encode_query(query), supports, masks)
-    return resize(logits, (query.shape[-2], query.shape[-1])).unflatten(0, (batch, shots))
+    logits = resize(logits, (query.shape[-2], query.shape[-1]))
+    return logits.view(batch, shots, *logits.shape[1:])  # an unflatten's sizes would not stay open in ONNX

@@ -114,7 +114,7 @@ def join(maps: Tensor, shots: int) -> Tensor:
     """
     if shots == 1:
         return maps
-    per_image = maps.unflatten(0, (-1, shots))
+    per_image = maps.reshape(-1, shots, *maps.shape[1:])
     return torch.movedim(per_image, 1, -2).flatten(-2)  # (B, …, h, K, w) -> (B, …, h, K * w)
 
 

@@ -133,7 +133,7 @@ class Aggregator(nn.Module):
         as K passes with one shot would do.
         """
         feature = repeat_rows(self.proj_query_feat[index](query), rows // query.shape[0])
-        return self.dropout(feature) if index < 2 else feature  # type: ignore[no-any-return]
+        return self.dropout(feature) if index < 2 else feature
 
 
 def decoder_stage(channels: int, side: int, out: int | None) -> nn.Sequential:

@@ -12,11 +12,11 @@ from typing import Any
 
 from hmseg import environment
 from hmseg.errors import DataError, HmsegError
+from hmseg.files import sha256
 from hmseg.predicting.layout import Pair, Query, find_queries, find_supports
 from hmseg.predicting.summary import Journal, image_entry, summarise, write_summary
 from hmseg.predicting.targets import Targets
 from hmseg.preparation.bars import Bar
-from hmseg.results import sha256
 from hmseg.segmenter import Segmentation, Segmenter
 from hmseg.segmenter.images import Pixels, to_pixels
 from hmseg.segmenter.loading import find_checkpoint

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from hmseg.checkpoint_files import LAST, PREVIOUS
 from hmseg.claims import Claim, about, run_folder, why_not
 from hmseg.claims.commands import evaluate_words, import_words, train_words
 from hmseg.claims.events import FINISHED, Event
@@ -143,7 +144,8 @@ def train_step(request: Request, fold: int | None) -> Step:
     anew = (*train_words(request.claim, fold, request.runs), *extra)
     if ended := _ended(Path(folder).expanduser()):
         return Step("train", fold, "train", anew, "skip", f"trained already, {ended} epochs: {folder}")
-    if (Path(folder).expanduser() / "checkpoints" / "last.ckpt").is_file():
+    checkpoints = Path(folder).expanduser() / "checkpoints"
+    if any((checkpoints / name).is_file() for name in (LAST, PREVIOUS)):
         return Step("train", fold, "train", (f"resume={folder}", *extra), "resume", f"goes on in {folder}")
     return Step("train", fold, "train", anew, "run")
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from hmseg.errors import first_line
-from hmseg.results import sha256
+from hmseg.files import sha256
 from hmseg.tracking.artifacts import TYPE
 from hmseg.tracking.origin import origin_of
 from hmseg.tracking.run_logger import RunLogger

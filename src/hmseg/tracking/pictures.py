@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from hmseg.data.episode import Episode
-from hmseg.reporting.pictures import with_mask
+from hmseg.visualise.pictures import with_mask
 
 Pixels = NDArray[np.uint8]
 _MEANINGS = {0: "background", 1: "object", 2: "not counted"}

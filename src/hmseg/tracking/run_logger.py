@@ -138,8 +138,14 @@ class RunLogger(WandbLogger):
 
     def finish(self, failed: bool) -> None:
         """Ends the run; W&B's client sends what is left, which may take a while."""
-        if self._experiment is not None:
+        if self._experiment is None:
+            return
+        try:
             self._experiment.finish(exit_code=int(failed))
+        except Exception as error:  # noqa: BLE001 - of its service process, too: our work is done all the same
+            log.warning(
+                "the W&B run did not end well (%s); 'wandb sync' may send it again", first_line(error)
+            )
 
 
 def run_loggers(loggers: Sequence[Logger]) -> list[RunLogger]:

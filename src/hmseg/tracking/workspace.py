@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hmseg.errors import ConfigError, TrackingError, first_line
-from hmseg.reporting.drawing import COLOURS
 from hmseg.reporting.object_sizes import BINS
 from hmseg.tracking.tables import size_key
+from hmseg.visualise.style import COLOURS
 
 STEP = "trainer/global_step"
 MASKING = "labels.masking"

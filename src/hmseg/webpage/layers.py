@@ -105,7 +105,8 @@ def share_layer(filled: Floats, mask: NDArray[np.bool_]) -> bytes:
         filled: (h, w) in [0, 1].
         mask: (height, width) of the image; the layer has its shape, and its outline.
     """
-    large = enlarged(filled, shown_size(*mask.shape, SMOOTH), smooth=False)
+    height, width = mask.shape
+    large = enlarged(filled, shown_size(height, width, SMOOTH), smooth=False)
     alpha = np.where(large < 1, 225, 85).astype(np.uint8)
     return png(_outlined(np.concatenate((shares(large), alpha[..., None]), axis=2), mask))
 

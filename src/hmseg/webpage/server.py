@@ -204,7 +204,8 @@ async def body(request: Request, limits: Limits | None, most: int = 0) -> bytes:
     most = most if limits is None else limits.max_bytes
     length = request.headers.get("content-length", "0")
     declared = int(length) if length.isdecimal() else 0
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     if declared <= DRAINED * most:
         async for part in request.stream():
             size += len(part)

@@ -20,6 +20,7 @@ from hmseg.segmenter import Segmenter
 from hmseg.segmenter import Support as Shown
 from hmseg.segmenter.device import computing
 from hmseg.visualise import four_maskings, masking_maps, point_maps
+from hmseg.visualise.pictures import enlarged
 from hmseg.webpage import layers
 from hmseg.webpage.limits import RefusedError
 from hmseg.webpage.state import Session, Sessions
@@ -98,7 +99,7 @@ class Work:
         )
         most = max(float(np.percentile(each, 99.5)) for each in maps.activation.values())
         filled = maps.filled["hybrid"]
-        inside = layers.enlarged(filled, shown.mask.shape, smooth=False)[shown.mask]
+        inside = enlarged(filled, size, smooth=False)[shown.mask]
         return {
             "activation": {
                 name: sessions.keep(session, layers.heat_layer(values, size, most, mask))

@@ -77,6 +77,8 @@ export class Inside {
     $("#point").style.left = percentage(x);
     $("#point").style.top = percentage(y);
     $("#point-text").textContent = `point ${Math.round(x * asked.photo.width)}, ${Math.round(y * asked.photo.height)}`;
+    const place = $("#correlation");
+    place.setAttribute("aria-busy", "true");
     const figures = [];
     for (const masking of this.maskings()) {
       const found = await this.answer("/api/correlations", { support, query, masking, level: this.level, x, y }, turn);
@@ -84,7 +86,9 @@ export class Inside {
       const text = `most: cosine ${found.most.toFixed(2)}`;
       figures.push(picture(photo, found.heat, masking, text, `Similarity of the support under ${masking} masking to the point`));
     }
-    $("#correlation").replaceChildren($("#correlation").firstElementChild, ...figures);
+    while (place.children.length > 1) place.lastElementChild.remove(); // the query stays: it may have the focus
+    place.append(...figures);
+    place.setAttribute("aria-busy", "false");
   }
 
   async fillings(turn) {

@@ -1,0 +1,85 @@
+"""Checkpoint files that are whole or not there, and how one that is damaged is told from a whole one.
+
+Nothing here imports PyTorch: the command line looks at checkpoints before it does.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+LAST, PREVIOUS, BEST = "last.ckpt", "last-previous.ckpt", "best.ckpt"
+RESUMED = (LAST, PREVIOUS, BEST)
+"""Names in the order in which a run goes on from them."""
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a checkpoint from its first byte to its last: each entry fits its CRC-32.
+
+    Reads all of it; a truncated file is found at once.
+
+    Example:
+        >>> is_whole(Path("there is no such file"))
+        False
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError):
+        return False
+
+
+def first_whole(folder: Path, names: Sequence[str] = RESUMED) -> tuple[Path | None, list[Path]]:
+    """The first of some checkpoints of a folder that is whole, and the damaged ones before it."""
+    damaged: list[Path] = []
+    for path in (folder / name for name in names):
+        if path.is_file():
+            if is_whole(path):
+                return path, damaged
+            damaged.append(path)
+    return None, damaged
+
+
+def replace_whole(path: Path, content: bytes | memoryview, previous: Path | None = None) -> None:
+    """Puts a file in place of another, so that the folder holds a whole one whenever the machine stops.
+
+    Written under the temporary name ``.NAME.part`` beside it, flushed to the disk and moved; a part left by
+    a killed process is overwritten by the next.
+
+    Args:
+        path: of the file; its folder is made.
+        content: all of it.
+        previous: where the file that was there goes; None: it is replaced.
+
+    Raises:
+        OSError: it can't be written; what was there is untouched and no part is left.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and path.is_file():
+            os.replace(path, previous)
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):  # the folder may be out of reach, and the error at hand says so
+            part.unlink(missing_ok=True)
+        raise
+    _flush_names(path.parent)
+
+
+def _flush_names(folder: Path) -> None:
+    """Flushes the folder, so that the new name outlives a power cut; not every file system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

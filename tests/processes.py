@@ -1,0 +1,69 @@
+"""Several devices in a test: processes forked from this one, which has imported everything already."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.strategies import Strategy
+
+from hmseg.plugins import strategy_of
+
+ADDRESS = "127.0.0.1"
+
+
+def on_devices(count: int, function: Callable[..., Any], folder: Path, *args: Any) -> list[Any]:
+    """Calls a function in so many processes at once, as Lightning's devices; what each gave back.
+
+    Lightning takes rank and number from the environment, as where a cluster started the processes.
+    """
+    with socket.socket() as free:
+        free.bind((ADDRESS, 0))
+        port = free.getsockname()[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("fork")
+    processes = [
+        context.Process(target=_device, args=(rank, count, port, function, folder, args))
+        for rank in range(count)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+    hanging = [process for process in processes if process.is_alive()]
+    for process in hanging:
+        process.kill()
+        process.join()
+    failures = [path.read_text() for path in sorted(folder.glob("failed-*"))]
+    assert not failures and not hanging, "\n".join(failures) or f"{len(hanging)} of {count} processes hang"
+    return [torch.load(folder / f"result-{rank}", weights_only=False) for rank in range(count)]
+
+
+def _device(
+    rank: int, count: int, port: int, function: Callable[..., Any], folder: Path, args: tuple[Any, ...]
+) -> None:
+    torch.set_num_threads(1)  # a pool of threads does not survive a fork
+    os.environ |= {
+        "LOCAL_RANK": str(rank),
+        "NODE_RANK": "0",
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": ADDRESS,
+        "MASTER_PORT": str(port),
+    }
+    try:
+        torch.save(function(rank, *args), folder / f"result-{rank}")
+    except BaseException:
+        (folder / f"failed-{rank}").write_text(traceback.format_exc())
+        raise
+
+
+def several(count: int) -> dict[str, int | str | Strategy]:
+    """Options of a Trainer for so many devices on the CPU."""
+    strategy = strategy_of("ddp") if count > 1 else "auto"
+    return {"devices": count, "strategy": strategy, "use_distributed_sampler": False}
