@@ -167,11 +167,11 @@ def _run(program: Program, words: list[str]) -> None:
     except (HmsegError, InstantiationException) as error:
         _stop(_message(error), 1 if started or task.sweep.outcomes else 2)
     except Terminated as error:
-        _terminated(program, started, error)
+        _terminated(program, task, error)
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             what = f"{error.filename or 'a file'} can't be written ({error.strerror})"
-            _stop(f"{what}: make room on that disk{_continuation(program, started)}", 1)
+            _stop(f"{what}: make room on that disk{_continuation(program, task)}", 1)
         if started:
             raise
         _stop(str(error).split("\n", 1)[0], 2)  # Hydra's own, such as a run folder that can't be written
@@ -199,7 +199,7 @@ class _Task:
     """What Hydra and its launchers call: the program's task, its mendable errors in one line.
 
     Attributes:
-        started: the jobs begun in this process; Hydra forgets a folder when the task fails.
+        started: the jobs begun in this process; Hydra forgets a run's folder when its task fails.
         sweep: what launchers need to know of the program, and where they note how jobs end.
     """
 
@@ -244,25 +244,24 @@ def _not_built(error: InstantiationException) -> str | None:
     return None
 
 
-def _terminated(program: Program, started: Sequence[_Job], error: Terminated) -> NoReturn:
+def _terminated(program: Program, task: _Task, error: Terminated) -> NoReturn:
     """Go, after putting the job back into SLURM's queue."""
     if error.quiet:
         raise SystemExit(error.code) from None
-    queued = requeue() if started and started[-1].requeue else ""
-    _stop(f"{error}{f', {queued}' if queued else ''}{_continuation(program, started)}", error.code)
+    queued = requeue() if task.started and task.started[-1].requeue else ""
+    _stop(f"{error}{f', {queued}' if queued else ''}{_continuation(program, task)}", error.code)
 
 
 def _interrupted(program: Program, task: _Task) -> NoReturn:
-    """Say how to go on: a sweep by its command, a run where it left a checkpoint."""
+    _stop(f"interrupted{_continuation(program, task)}", 130)
+
+
+def _continuation(program: Program, task: _Task) -> str:
+    """How to go on: a sweep by its command, a run where it left a checkpoint; else nothing."""
     if task.sweep.folder != Path():
         again = "; the same command leaves out what is finished and goes on with the rest"
-        _stop(f"interrupted{again * program.done_once}", 130)
-    _stop(f"interrupted{_continuation(program, task.started)}", 130)
-
-
-def _continuation(program: Program, started: Sequence[_Job]) -> str:
-    """How to go on, where the last job that was started left a checkpoint; else nothing."""
-    folder = Path(started[-1].folder) if started else None
+        return again if program.done_once else ""
+    folder = Path(task.started[-1].folder) if task.started else None
     if folder is None or not any((folder / "checkpoints" / name).is_file() for name in RESUMED):
         return ""
     return f"; continue with: {program.typed_name} resume={shlex.quote(str(folder))}"

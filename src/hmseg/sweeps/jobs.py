@@ -8,13 +8,13 @@ import math
 import os
 import shlex
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from hmseg.checkpoint_files import first_whole
 from hmseg.config.runs import quoted
 from hmseg.errors import HmsegError
 from hmseg.files import writing
@@ -56,8 +56,9 @@ class Job:
     @property
     def resumable(self) -> bool:
         """Has an earlier start left a checkpoint from which it can go on?"""
-        last = self.folder / "checkpoints" / "last.ckpt"
-        return self.digest is not None and (self.folder / _OVERRIDES).is_file() and zipfile.is_zipfile(last)
+        if self.digest is None or not (self.folder / _OVERRIDES).is_file():
+            return False
+        return first_whole(self.folder / "checkpoints")[0] is not None
 
     @property
     def overrides(self) -> list[str]:
