@@ -2,10 +2,10 @@
 
     python benchmarks/readme_picture.py docs/images/hybrid_masking.png
 
-The episode is drawn (``shapes``), of a class that the bundled checkpoint has not seen in training. Of the
-first hundred test episodes with an object of 4 to 20 % in both images it is the one at the third quartile of
-the checkpoint's IoU, so better than most; both numbers are printed. Blue is what hybrid masking keeps of the
-feature-masked map, orange what it fills in from the masked image.
+The episode is drawn (``shapes``), of a class that the bundled checkpoint has not seen in training. Of those
+among the first hundred test episodes with an object of 4 to 20 % in both images it is the one at the third
+quartile of the IoU, so better than most; both numbers are printed. Blue is what hybrid masking keeps
+of the feature-masked map, orange what it fills in from the masked image.
 """
 
 from __future__ import annotations
