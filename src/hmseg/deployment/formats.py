@@ -6,6 +6,7 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,16 @@ class TorchScript(Format):
 
     def write(self, part: Part, example: Tensors, path: Path, metadata: Metadata) -> None:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is kept, but no longer worked on
-            traced = torch.jit.trace(part.module, example, check_trace=False)
+            traced = torch.jit.trace(part.module, example, check_trace=False)  # type: ignore[no-untyped-call]
             frozen = torch.jit.freeze(traced)
             torch.jit.save(frozen, str(path), _extra_files={METADATA_FILE: json.dumps(dict(metadata))})
 
     def read(self, path: Path) -> Runner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            module = torch.jit.load(str(path))
+            module = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
         return _runner(module)
 
 
@@ -61,7 +62,11 @@ class TorchExport(Format):
     def read(self, path: Path) -> Runner:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The given buffer is not writable")  # nor is it written to
-            return _runner(torch.export.load(path).module())
+            program = torch.export.load(path)
+        # Its guards, where this PyTorch has them, would refuse one shot: it was traced with two. It holds for
+        # one all the same, which the check that follows shows.
+        known = signature(program.module).parameters
+        return _runner(program.module(**({"check_guards": False} if "check_guards" in known else {})))
 
 
 class Onnx(Format):
@@ -104,7 +109,7 @@ class Onnx(Format):
     def _trace(self, part: Part, example: Tensors, path: Path) -> None:
         dynamic = {name: dict(dimensions) for name, dimensions in part.inputs.items()}
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.onnx.export(
                 part.module,

@@ -63,7 +63,7 @@ class ASNetHead(Head):
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
         """Average-pool maps at least 50 wide to half their size; zeros beyond the border count."""
-        if torch.jit.is_tracing():
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return pooled_where_wide(support)
         if support.shape[-1] < POOLED_WIDTH:
             return support
