@@ -47,8 +47,8 @@ def run(cfg: DictConfig) -> list[Path]:
         errors = export(network, parts, find_format(cfg.format, cfg.opset, cfg.any_size), fresh, cfg)
         for part, path in zip(fresh, paths, strict=True):
             os.replace(part, path)
-    for sizes, apart in errors.items():
-        print(f"{sizes}: relative error {apart:.1e}")
+    for sizes, off in errors.items():
+        print(f"{sizes}: relative error {off:.1e}")
     print(f"written to {', '.join(map(str, paths))}; checked against PyTorch {torch.__version__}")
     return paths
 

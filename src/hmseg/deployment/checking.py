@@ -59,10 +59,10 @@ def _error(network: FewShotNetwork, runners: Sequence[Runner], sizes: Sizes, see
             f"with {sizes} the exported file gives logits of {tuple(got.shape)}, "
             f"the network of {tuple(wanted.shape)}"
         )
-    apart = relative_error(got, wanted)
-    if not apart < TOLERANCE:
+    off = relative_error(got, wanted)
+    if not off < TOLERANCE:
         raise ExportError(
-            f"the exported file's logits differ from the network's by {apart:.1e} (relative; at most "
+            f"the exported file's logits differ from the network's by {off:.1e} (relative; at most "
             f"{TOLERANCE:g}) with {sizes}: nothing was written"
         )
-    return apart
+    return off
