@@ -1,4 +1,7 @@
-"""Several devices in a test: processes forked from this one, which has imported everything already."""
+"""Several devices in a test: processes forked from one that has imported everything and computed nothing.
+
+One that has computed gradients can't be forked: PyTorch refuses to compute any in the copy.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ def on_devices(count: int, function: Callable[..., Any], folder: Path, *args: An
         free.bind((ADDRESS, 0))
         port = free.getsockname()[1]
     folder.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hmseg.module", "hmseg.plugins", "hmseg.data.datamodule"])
     processes = [
         context.Process(target=_device, args=(rank, count, port, function, folder, args))
         for rank in range(count)

@@ -106,7 +106,15 @@ def test_every_command_composes(
 def with_files(word: str, run: Path, folder: Path, words: Sequence[str]) -> str:
     """A word whose file has to be there, with one that is."""
     key, _, value = word.partition("=")
-    if key in ("ckpt", "resume") or (key == "source" and "export=true" in words):
+    if key == "support":  # pictures and masks of two classes
+        for name in ("one/images/a.jpg", "one/masks/a.png", "two/images/a.jpg", "two/masks/a.png"):
+            (folder / "support" / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "support" / name).touch()
+        return f"{key}={folder}/support"
+    if key == "query":
+        (folder / "photo.jpg").touch()
+        return f"{key}={folder}/*.jpg"
+    if (key in ("ckpt", "resume") and value != "true") or (key == "source" and "export=true" in words):
         return f"{key}={run}"
     if key == "checkpoints":
         return f"{key}={run}/fold{{fold}}.pt"

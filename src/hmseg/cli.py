@@ -169,9 +169,8 @@ def _run(program: Program, words: list[str]) -> None:
     except Terminated as error:
         _terminated(program, task, error)
     except (HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            what = f"{error.filename or 'a file'} can't be written ({error.strerror})"
-            _stop(f"{what}: make room on that disk{_continuation(program, task)}", 1)
+        if full := _no_room(error):
+            _stop(f"{full}{_continuation(program, task)}", 1)
         if started:
             raise
         _stop(str(error).split("\n", 1)[0], 2)  # Hydra's own, such as a run folder that can't be written
@@ -218,6 +217,20 @@ class _Task:
             if run.mode == RunMode.MULTIRUN:
                 raise HmsegError(message) from error  # the sweep goes on with the next job
             _stop(message, 1)
+        except OSError as error:
+            full = _no_room(error)
+            if full is None:
+                raise
+            if run.mode == RunMode.MULTIRUN:
+                raise HmsegError(full) from error
+            _stop(f"{full}{_continuation(self.program, self)}", 1)
+
+
+def _no_room(error: Exception) -> str | None:
+    """The message of a full disk, None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+        return None
+    return f"{error.filename or 'a file'} can't be written ({error.strerror}): make room on that disk"
 
 
 def _message(error: Exception) -> str:

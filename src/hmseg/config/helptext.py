@@ -23,7 +23,7 @@ _FLAGS = (
     ("hydra.run.dir=DIR", "where the run is written"),
     (
         "hydra/launcher=NAME",
-        "where the jobs of -m run: sequential, joblib, submitit_local, submitit_slurm (docs/sweeps.md)",
+        "where jobs of -m run: sequential, joblib, submitit_local, submitit_slurm",
     ),
     ("hydra/sweeper=optuna", "-m searches instead: 'optimizer.lr=tag(log,interval(1e-4,1e-2))'"),
     ("--hydra-help", "Hydra's own flags"),

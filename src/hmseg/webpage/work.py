@@ -99,7 +99,8 @@ class Work:
         )
         most = max(float(np.percentile(each, 99.5)) for each in maps.activation.values())
         filled = maps.filled["hybrid"]
-        inside = enlarged(filled, size, smooth=False)[shown.mask]
+        height, width = shown.mask.shape
+        inside = enlarged(filled, (height, width), smooth=False)[shown.mask]
         return {
             "activation": {
                 name: sessions.keep(session, layers.heat_layer(values, size, most, mask))
