@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hmseg.results import sha256
+from hmseg.files import sha256
 from wandb_files import Written, only_run, read_run
 from wandb_runs import TINY, run_all
 

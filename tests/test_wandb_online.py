@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from hmseg.results import sha256
+from hmseg.files import sha256
 from wandb_runs import TINY, run_all
 from wandb_server import Server, serving
 

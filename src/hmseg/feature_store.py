@@ -49,6 +49,7 @@ class FeatureStore:
         ConfigError: an unknown precision, or a limit that is not above 0.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     store = FeatureStore(folder, "negation")
         ...     first = store.maps(torch.ones(1, 3, 2, 2), lambda images: [-images])

@@ -86,6 +86,7 @@ class SegmentationModule(pl.LightningModule):
         self.iou_by_seed = None if test_lists is None else IoUBySeed(tested, *test_lists)
         self.scores_by_seed: tuple[Scores, ...] = ()
         self._stage = "val"  # the evaluation going on
+        self._loss, self._losses = torch.zeros(()), 0  # its sum over episodes, and how many
         self.scores: Scores | None = None
         self.small_scores: Scores | None = None
         self._optimizer_factory = optimizer
@@ -132,7 +133,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Starts the sums again."""
-        self._stage = "val"
+        self._start("val")
         self.iou.reset()
         self.small_iou.reset()
 
@@ -146,7 +147,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Starts the sums again."""
-        self._stage = "test"
+        self._start("test")
         self.test_iou.reset()
         self.small_test_iou.reset()
         if self.iou_by_seed is not None:
@@ -184,13 +185,18 @@ class SegmentationModule(pl.LightningModule):
             prediction = resize_and_vote(logits, sizes, (mask.shape[-2], mask.shape[-1]), self._aggregate)
         else:
             loss = segmentation_loss(logits, mask, void)
-            size = len(batch.query_image)
-            self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+            self._loss = self._loss + len(batch.query_image) * loss.detach()
+            self._losses += len(batch.query_image)
             prediction = self._aggregate(logits)
         rows = episode_rows(batch.index, batch.class_id, prediction, mask, void)
         self._count(rows, stage)
         if stage == "test":
             self._rows.append(rows)
+
+    def _start(self, stage: str) -> None:
+        """Of an evaluation: no loss of any episode yet."""
+        self._stage = stage
+        self._loss, self._losses = torch.zeros((), device=self.device), 0
 
     def _count(self, rows: Tensor, stage: str) -> None:
         """Adds rows of episodes to the sums."""
@@ -216,6 +222,11 @@ class SegmentationModule(pl.LightningModule):
             f"{stage}/fb_iou": self.scores.fb_iou,
             f"{stage}/miou_small": self.small_scores.miou_seen,
         }
+        if self._losses:
+            # Not by Lightning's own mean: it cuts the mean number of episodes of a device to a whole one.
+            sums = torch.stack((self._loss, self._loss.new_tensor(float(self._losses))))
+            loss, count = self.trainer.strategy.reduce(sums, reduce_op="sum")
+            values[f"{stage}/loss"] = loss / count
         # The values are those of all devices already; sync_dist only tells Lightning so.
         self.log_dict(values, batch_size=1, sync_dist=True)
 
