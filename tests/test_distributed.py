@@ -134,7 +134,7 @@ def test_scores_are_the_same_on_any_number_of_devices(found: dict[int, list[dict
         assert sorted(rows[:, 0].tolist()) == list(range(EPISODES))
         for each in devices:
             assert each["resumed"] == alone["resumed"]
-            # A batch's loss is the mean over its pixels that count, so it depends a little on who is together.
+            # A batch's loss is the mean over its pixels that count: it depends a little on who is together.
             assert each["val/loss"] == pytest.approx(alone["val/loss"], rel=0.01)
             assert [miou for _, miou in each["val"]] == pytest.approx([m for _, m in alone["val"]], abs=0.5)
 
