@@ -116,7 +116,7 @@ def test_a_preempted_job_goes_on_in_its_folder(tmp_path: Path) -> None:
     overrides = (tmp_path / "sweep/0/.hydra/overrides.yaml").read_text()
     assert "resume=" in overrides  # the second start went on from the first one's checkpoint
     logs = "".join(path.read_text() for path in (tmp_path / "sweep/.submitit").glob("*.err"))
-    assert "Requeued job" in logs
+    assert "this job is preempted" in logs
 
 
 def programs(folder: Path) -> str:
