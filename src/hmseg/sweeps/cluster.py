@@ -49,7 +49,7 @@ class SubmititLauncher(SweepLauncher):
         self.signal_delay_s, self.max_num_timeout = signal_delay_s, max_num_timeout
         self.folder = folder
 
-    def executor(self) -> submitit.AutoExecutor:
+    def executor(self) -> submitit.Executor:
         """submitit's, set for this sweep.
 
         Raises:
@@ -60,9 +60,10 @@ class SubmititLauncher(SweepLauncher):
         except ImportError:
             raise missing("submitit", f"hydra/launcher=submitit_{self.cluster}") from None
         folder = Path(self.folder).expanduser() if self.folder else self.sweep.folder / ".submitit"
-        limit = {f"{self.cluster}_max_num_timeout": self.max_num_timeout}
-        executor = submitit.AutoExecutor(folder=folder.absolute(), cluster=self.cluster, **limit)
-        executor.update_parameters(timeout_min=self.minutes(), name=f"hmseg-{self.sweep.program}")
+        kind = {"local": submitit.LocalExecutor, "slurm": submitit.SlurmExecutor}[self.cluster]
+        limit = {"local": "timeout_min", "slurm": "time"}[self.cluster]
+        executor = kind(folder=folder.absolute(), max_num_timeout=self.max_num_timeout)
+        executor.update_parameters(**{limit: self.minutes()}, signal_delay_s=self.signal_delay_s)
         return executor
 
     def minutes(self) -> int:
@@ -110,7 +111,6 @@ class LocalLauncher(SubmititLauncher):
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """submitit would start all at once: here the next one starts when a share is free."""
         executor = self.executor()
-        executor.update_parameters(local_signal_delay_s=self.signal_delay_s)
         free = shares(self.n_jobs, self.threads, self.gpus, self.gpus_per_job)
         waiting, outcomes = list(reversed(jobs)), list[Outcome]()
         running: list[tuple[Job, Share, submitit.Job[Outcome]]] = []
@@ -162,12 +162,12 @@ class SlurmLauncher(SubmititLauncher):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        plain = {"nodes": nodes, "tasks_per_node": tasks_per_node, "gpus_per_node": gpus_per_node,
-                 "cpus_per_task": cpus_per_task, "mem_gb": mem_gb}  # fmt: skip
-        own = {"array_parallelism": array_parallelism, "partition": partition, "account": account, "qos": qos,
-               "constraint": constraint, "setup": list(setup) or None,
-               "additional_parameters": {"requeue": True, **(additional or {})}}  # fmt: skip
-        every = plain | {f"slurm_{name}": value for name, value in own.items()}
+        memory = None if mem_gb is None else f"{math.ceil(1024 * mem_gb)}MB"
+        every = {"nodes": nodes, "ntasks_per_node": tasks_per_node, "gpus_per_node": gpus_per_node,
+                 "cpus_per_task": cpus_per_task, "mem": memory, "array_parallelism": array_parallelism,
+                 "partition": partition, "account": account, "qos": qos, "constraint": constraint,
+                 "setup": list(setup) or None,
+                 "additional_parameters": {"requeue": True, **(additional or {})}}  # fmt: skip
         self.parameters = {name: value for name, value in every.items() if value is not None}
         self.threads = None if cpus_per_task is None else cpus_per_task
 
@@ -179,7 +179,7 @@ class SlurmLauncher(SubmititLauncher):
                 "where jobs are submitted, or use hydra/launcher=submitit_local"
             )
         executor = self.executor()
-        executor.update_parameters(slurm_signal_delay_s=self.signal_delay_s, **self.parameters)
+        executor.update_parameters(job_name=f"hmseg-{self.sweep.program}", **self.parameters)
         share = Share(self.threads, None).environment()  # SLURM itself gives the GPUs
         started = executor.submit_array([Worker(job, share) for job in jobs])
         for job, one in zip(jobs, started, strict=True):
