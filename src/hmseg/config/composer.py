@@ -72,9 +72,9 @@ class Composer:
         GlobalHydra.instance().clear()
 
     def groups(self) -> list[str]:
-        """The groups of options, Hydra's own left out."""
+        """The groups of options, without Hydra's own and what W&B's sweep agent reads (``conf/wandb``)."""
         names = self._hydra.config_loader.get_group_options("", ObjectType.GROUP)
-        return sorted(name for name in set(names) if name != "hydra")
+        return sorted(name for name in set(names) if name not in ("hydra", "wandb"))
 
     def options(self, group: str) -> list[str]:
         """The options of a group; empty if there is no such group."""
