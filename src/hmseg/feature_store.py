@@ -80,7 +80,8 @@ class FeatureStore:
 
         Args:
             images: (N, 3, H, W).
-            compute: makes the maps of those that are not there, in one call.
+            compute: makes the maps of an image that is not there; each by itself, so that the last bits of its
+                maps depend on nothing but the image: a run that was stopped goes on with the same ones.
 
         Returns:
             Maps (N, C, h, w) of the images' dtype, on their device.
@@ -93,11 +94,9 @@ class FeatureStore:
         found = {key: self._read(size, key) for key in dict.fromkeys(keys)}
         absent = [keys.index(key) for key, flat in found.items() if flat is None]
         if absent:
-            computed = compute(images[absent] if len(absent) < len(images) else images)
-            fresh = [each.to(images.dtype) for each in computed]
+            computed = [compute(images[index : index + 1]) for index in absent]
+            fresh = [torch.cat(maps).to(images.dtype) for maps in zip(*computed, strict=True)]
             self._keep(size, [keys[index] for index in absent], fresh)
-            if len(absent) == len(images):
-                return fresh
         else:
             fresh = []
         rows = {keys[index]: row for row, index in enumerate(absent)}
@@ -112,7 +111,10 @@ class FeatureStore:
         rows: dict[str, int],
         fresh: Sequence[Tensor],
     ) -> list[Tensor]:
-        """Kept maps go straight from the file's pages into the batch, converted on the way."""
+        """Kept maps go straight from the file's pages into the batch, converted on the way.
+
+        Fresh ones too: in another memory layout later sums would have other last bits.
+        """
         result, start = [], 0
         for level, shape in enumerate(self._layouts[size]):
             end = start + torch.Size(shape).numel()
