@@ -80,8 +80,8 @@ class FeatureStore:
 
         Args:
             images: (N, 3, H, W).
-            compute: makes the maps of an image that is not there; each by itself, so that the last bits of its
-                maps depend on nothing but the image: a run that was stopped goes on with the same ones.
+            compute: makes the maps of an image that is not there; each by itself, so that the last bits of
+                its maps depend on nothing but the image: a run that was stopped goes on with the same ones.
 
         Returns:
             Maps (N, C, h, w) of the images' dtype, on their device.
