@@ -241,10 +241,10 @@ def stop(process: subprocess.Popen[str], signum: int, last: Path, step: int) -> 
 
 
 def test_a_run_stopped_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
-    """Asked to stop, killed, its last checkpoint cut; with readers and kept maps, the other one without."""
+    """Asked to stop, killed, its last checkpoint cut; with readers, the other one without; both keep maps."""
     words = (*TINY, "test=false", "loader.train_episodes=24", "callbacks.last.train_time_interval=null",
              "callbacks.last.every_n_train_steps=1")  # fmt: skip
-    whole = call("train", *words, "hydra.run.dir=whole", folder=tmp_path)
+    whole = call("train", *words, "features.folder=others", "hydra.run.dir=whole", folder=tmp_path)
     assert whole.returncode == 0, whole.stderr
 
     last, other = tmp_path / "stopped/checkpoints/last.ckpt", ("loader.num_workers=2", "features.folder=maps")

@@ -53,15 +53,16 @@ def test_what_it_gives_does_not_depend_on_what_it_holds(
     """To the last bit, and in memory too: a convolution sums in another order where the channels are."""
 
     def compute(images: Tensor) -> list[Tensor]:
-        maps = (images * 3, images[:, :1] / 7, images.mean(dim=(2, 3), keepdim=True))
+        maps = (images * 3 + len(images), images[:, :1] / 7, images.mean(dim=(2, 3), keepdim=True))
         return [each.contiguous(memory_format=order) for each in maps]
 
     images = pictures(4)
+    alone = [torch.cat(maps) for maps in zip(*(compute(one) for one in images.split(1)), strict=True)]
     empty = FeatureStore(tmp_path / "empty", "a", precision).maps(images, compute)
     FeatureStore(tmp_path / "some", "a", precision).maps(images[1:3], compute)
     some = FeatureStore(tmp_path / "some", "a", precision)
     for found in (empty, some.maps(images, compute), some.maps(images, compute)):
-        for each, first, exact in zip(found, empty, compute(images), strict=True):
+        for each, first, exact in zip(found, empty, alone, strict=True):
             assert torch.equal(each, first) and each.stride() == first.stride()
             assert torch.allclose(each, exact, rtol=2**-11) and each.is_contiguous(memory_format=order)
 
@@ -126,21 +127,24 @@ def test_what_it_refuses(tmp_path: Path) -> None:
         check(compose("features.limit_gb=-1"))
 
 
-def test_a_head_learns_the_same_with_and_without(tmp_path: Path) -> None:
-    """To the last bit: a run may go on with another ``features.folder``, or with fuller ones."""
-    small = ("experiment=shapes_quick", "dataset.image_size=64")
-    networks = [build_network(compose(*small, *more)) for more in ((), (f"features.folder={tmp_path}",))]
-    networks[1].load_state_dict(networks[0].state_dict())
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_head_learns_the_same_from_kept_and_fresh_maps(tmp_path: Path, precision: str) -> None:
+    """To the last bit, so that a run that was stopped ends like an undisturbed one."""
+    network = build_network(compose("experiment=shapes_quick", "dataset.image_size=64"))
     query, supports = pictures(3, side=64), pictures(3, side=64)[:, None]
     masks = torch.zeros(3, 1, 64, 64, dtype=torch.bool)
     masks[..., 10:40, 20:50] = True
-    for batch in (slice(0, 2), slice(1, 3), slice(0, 2)):  # nothing is kept, some, and all
+    plain = network.encode_query(query)
+    for step, batch in enumerate((slice(0, 2), slice(1, 3), slice(0, 2))):  # nothing is kept, some, and all
         gradients = []
-        for network in networks:
+        for folder in ("filled", f"empty-{step}"):
+            network.store = FeatureStore(tmp_path / folder, "mobilenet_v2", precision)
             network.zero_grad()
             network(query[batch], supports[batch], masks[batch]).square().mean().backward()
             gradients.append([each.grad for each in network.head.parameters()])
         assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
+    for level, maps in network.encode_query(query).items():
+        assert [each.stride() for each in maps] == [each.stride() for each in plain[level]]
 
 
 def test_a_network_gives_the_same_with_and_without(tmp_path: Path) -> None:
@@ -155,5 +159,6 @@ def test_a_network_gives_the_same_with_and_without(tmp_path: Path) -> None:
     masks[..., 8:20, 10:30] = True
     expected = unkept(query, supports, masks)
     for _ in range(2):
-        assert torch.allclose(kept(query, supports, masks), expected, atol=1e-6)
+        # images are computed one by one, so the last bits may differ
+        assert torch.allclose(kept(query, supports, masks), expected, rtol=1e-5, atol=1e-3)
     assert kept.backbone.training is False and kept(query, supports, masks).requires_grad
