@@ -104,17 +104,31 @@ def die_at(call: int, folder: Path) -> None:
         return lambda *args: os._exit(9) if next(calls) == call else real(*args)
 
     try:
-        os.fsync, os.replace = dying(os.fsync), dying(os.replace)  # type: ignore[assignment]
-        replace_whole(folder / LAST, checkpoint(folder / "new", value=2.0).read_bytes(), folder / PREVIOUS)
+        for name in ("fsync", "link", "replace"):
+            setattr(os, name, dying(getattr(os, name)))
+        replace_whole(folder / LAST, checkpoint(folder / "new", value=3.0).read_bytes(), folder / PREVIOUS)
     finally:
         os._exit(0)
 
 
-@pytest.mark.parametrize("call", [0, 1, 2])
-def test_a_process_killed_while_it_saves_leaves_a_whole_one(tmp_path: Path, call: int) -> None:
-    checkpoint(tmp_path / LAST, value=1.0)
+@pytest.mark.parametrize(("call", "last"), [(0, 2.0), (1, 2.0), (2, 2.0), (3, 3.0)])
+def test_a_process_killed_while_it_saves_leaves_both(tmp_path: Path, call: int, last: float) -> None:
+    """Before: flushing, a second name for the old one, the new one in its place, the old one in its own."""
+    checkpoint(tmp_path / LAST, value=2.0)
+    checkpoint(tmp_path / PREVIOUS, value=1.0)
     if (child := os.fork()) == 0:
         die_at(call, tmp_path)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    chosen, damaged = first_whole(tmp_path)
-    assert chosen is not None and value_of(chosen) == 1.0 and not damaged
+    assert (value_of(tmp_path / LAST), value_of(tmp_path / PREVIOUS)) == (last, 1.0)
+    os.truncate(tmp_path / LAST, 100)
+    assert first_whole(tmp_path) == (tmp_path / PREVIOUS, [tmp_path / LAST])
+    WholeCheckpoints().save_checkpoint({"weights": torch.tensor([4.0])}, tmp_path / LAST)
+    assert (value_of(tmp_path / LAST), value_of(tmp_path / PREVIOUS)) == (4.0, 1.0)
+
+
+def test_without_links_the_one_before_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    test_saving_keeps_the_one_before(tmp_path)

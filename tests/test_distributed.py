@@ -19,7 +19,7 @@ from hmseg.data.shapes import ShapesSource
 from hmseg.errors import ConfigError, HmsegError
 from hmseg.interruption import Terminated
 from hmseg.plugins import WholeCheckpoints
-from processes import on_devices, several
+from processes import folder_of_all, on_devices, several
 from tiny import LIGHTNING_WARNINGS, tiny_module, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
@@ -117,11 +117,11 @@ def leaving(folder: Path, count: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
     """By the number of devices, what each of them found."""
-    folder = tmp_path_factory.mktemp("devices")
-    return {
-        count: on_devices(count, everything, folder / f"results-{count}", count, folder / str(count))
-        for count in (1, 2, 3)
-    }
+    with folder_of_all(tmp_path_factory, "devices") as folder:
+        return {
+            count: on_devices(count, everything, folder / f"results-{count}", count, folder / str(count))
+            for count in (1, 2, 3)
+        }
 
 
 def test_scores_are_the_same_on_any_number_of_devices(found: dict[int, list[dict[str, Any]]]) -> None:
@@ -163,9 +163,7 @@ def test_all_leave_together_and_one_says_so(found: dict[int, list[dict[str, Any]
         assert all(each["stopped"][0] == 0 for each in others)
 
 
-def test_a_loss_that_is_no_number_stops_all(
-    found: dict[int, list[dict[str, Any]]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_loss_that_is_no_number_stops_all(found: dict[int, list[dict[str, Any]]]) -> None:
     for *others, last in found.values():
         assert "became nan at step 1 (epoch 0); its batch is in" in last["failed"]
         assert all("no number on another device at step 1" in each["failed"] for each in others)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hmseg.assembly import build_network
 from hmseg.config import check, compose
 from hmseg.errors import ConfigError, DataError
 from hmseg.feature_store import FeatureStore
@@ -42,6 +43,27 @@ def test_maps_come_back_as_they_were(tmp_path: Path, precision: str, tolerance: 
                 assert each.dtype == torch.float32 and each.is_contiguous()
                 assert torch.allclose(each, expected[level][rows], rtol=tolerance, atol=0)
     assert compute.images == 3  # each different image once, in two stores of one folder
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_what_it_gives_does_not_depend_on_what_it_holds(
+    tmp_path: Path, precision: str, order: torch.memory_format
+) -> None:
+    """To the last bit, and in memory too: a convolution sums in another order where the channels are."""
+
+    def compute(images: Tensor) -> list[Tensor]:
+        maps = (images * 3, images[:, :1] / 7, images.mean(dim=(2, 3), keepdim=True))
+        return [each.contiguous(memory_format=order) for each in maps]
+
+    images = pictures(4)
+    empty = FeatureStore(tmp_path / "empty", "a", precision).maps(images, compute)
+    FeatureStore(tmp_path / "some", "a", precision).maps(images[1:3], compute)
+    some = FeatureStore(tmp_path / "some", "a", precision)
+    for found in (empty, some.maps(images, compute), some.maps(images, compute)):
+        for each, first, exact in zip(found, empty, compute(images), strict=True):
+            assert torch.equal(each, first) and each.stride() == first.stride()
+            assert torch.allclose(each, exact, rtol=2**-11) and each.is_contiguous(memory_format=order)
 
 
 def test_an_image_that_comes_twice_in_a_batch_is_computed_once(tmp_path: Path) -> None:
@@ -102,6 +124,23 @@ def test_what_it_refuses(tmp_path: Path) -> None:
         check(compose("features.folder=auto", "loader.augmentation=vat"))
     with pytest.raises(ConfigError, match="features.limit_gb: expected a number above 0"):
         check(compose("features.limit_gb=-1"))
+
+
+def test_a_head_learns_the_same_with_and_without(tmp_path: Path) -> None:
+    """To the last bit: a run may go on with another ``features.folder``, or with fuller ones."""
+    small = ("experiment=shapes_quick", "dataset.image_size=64")
+    networks = [build_network(compose(*small, *more)) for more in ((), (f"features.folder={tmp_path}",))]
+    networks[1].load_state_dict(networks[0].state_dict())
+    query, supports = pictures(3, side=64), pictures(3, side=64)[:, None]
+    masks = torch.zeros(3, 1, 64, 64, dtype=torch.bool)
+    masks[..., 10:40, 20:50] = True
+    for batch in (slice(0, 2), slice(1, 3), slice(0, 2)):  # nothing is kept, some, and all
+        gradients = []
+        for network in networks:
+            network.zero_grad()
+            network(query[batch], supports[batch], masks[batch]).square().mean().backward()
+            gradients.append([each.grad for each in network.head.parameters()])
+        assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
 
 
 def test_a_network_gives_the_same_with_and_without(tmp_path: Path) -> None:

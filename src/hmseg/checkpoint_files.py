@@ -48,7 +48,8 @@ def replace_whole(path: Path, content: bytes | memoryview, previous: Path | None
     """Puts a file in place of another, so that the folder holds a whole one whenever the machine stops.
 
     Written under the temporary name ``.NAME.part`` beside it, flushed to the disk and moved; a part left by
-    a killed process is overwritten by the next.
+    a killed process is overwritten by the next. There is always a file of that name, and it never shares its
+    bytes with the previous one, so that damage to one spares the other.
 
     Args:
         path: of the file; its folder is made.
@@ -58,7 +59,7 @@ def replace_whole(path: Path, content: bytes | memoryview, previous: Path | None
     Raises:
         OSError: it can't be written; what was there is untouched and no part is left.
     """
-    part = path.with_name(f".{path.name}.part")
+    part, held = path.with_name(f".{path.name}.part"), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -66,13 +67,29 @@ def replace_whole(path: Path, content: bytes | memoryview, previous: Path | None
             file.flush()
             os.fsync(file.fileno())
         if previous is not None and path.is_file():
-            os.replace(path, previous)
+            held = _held(path, previous)
         os.replace(part, path)
+        if held is not None and previous is not None:
+            os.replace(held, previous)
     except BaseException:
         with suppress(OSError):  # the folder may be out of reach, and the error at hand says so
             part.unlink(missing_ok=True)
+            if held is not None:
+                held.unlink(missing_ok=True)
         raise
     _flush_names(path.parent)
+
+
+def _held(path: Path, previous: Path) -> Path | None:
+    """A second name for a file about to be replaced; None where it was moved to ``previous`` instead."""
+    held = previous.with_name(f".{previous.name}.part")
+    held.unlink(missing_ok=True)
+    try:
+        os.link(path, held)
+    except OSError:  # not every file system has links; for a moment there is no file of the name then
+        os.replace(path, previous)
+        return None
+    return held
 
 
 def _flush_names(folder: Path) -> None:

@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,8 +31,48 @@ _LAYOUT = "layout.json"
 _REMEDY = "mend that, give features.folder another place, or set it to null"
 
 
+class Layout(NamedTuple):
+    """How a map of one image lies in memory and in a file.
+
+    Attributes:
+        shape: (C, h, w).
+        channels_last: the channel changes fastest, else the column does.
+    """
+
+    shape: tuple[int, ...]
+    channels_last: bool
+
+    @classmethod
+    def of(cls, maps: Tensor) -> Layout:
+        """Of maps (N, C, h, w). By strides, since both orders are contiguous for one channel or place."""
+        channels, _, width = shape = tuple(maps.shape[1:])
+        return cls(shape, maps.stride()[1:] == (1, width * channels, channels))
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """PyTorch's name for it."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def flat(self, one: Tensor) -> Tensor:
+        """A map (C, h, w) as the file has it."""
+        return (one.permute(1, 2, 0) if self.channels_last else one).flatten()
+
+    def unflat(self, values: Tensor) -> Tensor:
+        """And back, without a copy."""
+        if not self.channels_last:
+            return values.view(self.shape)
+        channels, height, width = self.shape
+        return values.view(height, width, channels).permute(2, 0, 1)
+
+
 class FeatureStore:
     """Maps of a frozen backbone by the content of the image.
+
+    What it gives doesn't depend on what it holds, so that a run ends with the same weights on an empty and on
+    a full one: maps are rounded to the store's precision when they are made, too, and lie in memory as the
+    backbone leaves them (a convolution sums in another order where the channels lie elsewhere). That is exact
+    for a backbone whose maps of an image are the same beside any number of others; on a CPU VGG-16's of a
+    single image differ from those in a batch in the last bits.
 
     Safe for several runs at once: a file appears whole, under the name of what it was made from. It may be
     deleted at any time. One image takes 3.3 MB at 160 pixels and 20 MB at 400 (ResNet-50, levels 2 to 4,
@@ -66,11 +107,13 @@ class FeatureStore:
         if not limit_gb > 0:
             raise ConfigError(f"features.limit_gb: expected a number above 0, got {limit_gb}")
         self._dtype = PRECISIONS[precision]
-        name = hashlib.sha256(f"{network} torch {torch.__version__}".encode()).hexdigest()[:24]
+        # The last words tell these files from older ones, whose order was always that of the shape.
+        made_by = f"{network} torch {torch.__version__}, order of memory"
+        name = hashlib.sha256(made_by.encode()).hexdigest()[:24]
         self.folder = Path(folder) / f"{name}-{precision}"
         self._room: float | None = None  # bytes that may still be written; counted when first needed
         self._limit = limit_gb * 1e9
-        self._layouts: dict[str, list[list[int]]] = {}
+        self._layouts: dict[str, list[Layout]] = {}
 
     @torch.no_grad()
     def maps(self, images: Tensor, compute: Compute) -> list[Tensor]:
@@ -84,7 +127,7 @@ class FeatureStore:
                 its maps depend on nothing but the image: a run that was stopped goes on with the same ones.
 
         Returns:
-            Maps (N, C, h, w) of the images' dtype, on their device.
+            Maps (N, C, h, w) of the images' dtype, on their device, in the memory format of the computed.
 
         Raises:
             DataError: the folder can't be read or written.
@@ -95,8 +138,12 @@ class FeatureStore:
         absent = [keys.index(key) for key, flat in found.items() if flat is None]
         if absent:
             computed = [compute(images[index : index + 1]) for index in absent]
-            fresh = [torch.cat(maps).to(images.dtype) for maps in zip(*computed, strict=True)]
-            self._keep(size, [keys[index] for index in absent], fresh)
+            fresh = [torch.cat(m).to(self._dtype).to(images.dtype) for m in zip(*computed, strict=True)]
+            layouts = self._keep(size, [keys[index] for index in absent], fresh)
+            formats = [layout.memory_format for layout in layouts]
+            fresh = [each.contiguous(memory_format=way) for each, way in zip(fresh, formats, strict=True)]
+            if len(absent) == len(images):
+                return fresh
         else:
             fresh = []
         rows = {keys[index]: row for row, index in enumerate(absent)}
@@ -113,15 +160,20 @@ class FeatureStore:
     ) -> list[Tensor]:
         """Kept maps go straight from the file's pages into the batch, converted on the way.
 
-        Fresh ones too: in another memory layout later sums would have other last bits.
+        Fresh ones come in the same memory format: in another one later sums would have other last bits.
         """
         result, start = [], 0
-        for level, shape in enumerate(self._layouts[size]):
-            end = start + torch.Size(shape).numel()
-            batch = torch.empty(len(keys), *shape, dtype=images.dtype, device=images.device)
+        for level, layout in enumerate(self._layouts[size]):
+            end = start + torch.Size(layout.shape).numel()
+            batch = torch.empty(
+                (len(keys), *layout.shape),
+                dtype=images.dtype,
+                device=images.device,
+                memory_format=layout.memory_format,
+            )
             for place, key in zip(batch, keys, strict=True):
                 flat = found[key]
-                place.copy_(fresh[level][rows[key]] if flat is None else flat[start:end].view(shape))
+                place.copy_(fresh[level][rows[key]] if flat is None else layout.unflat(flat[start:end]))
             result.append(batch)
             start = end
         return result
@@ -131,12 +183,12 @@ class FeatureStore:
     def _path(self, size: str, key: str) -> Path:
         return self.folder / size / key[:2] / key[2:]
 
-    def _layout(self, size: str) -> list[list[int]] | None:
-        """Shapes (C, h, w) of the maps of images of a size; None where nothing was kept yet."""
+    def _layout(self, size: str) -> list[Layout] | None:
+        """Of the maps of images of a size; None where nothing was kept yet."""
         if size not in self._layouts:
             try:
-                shapes = json.loads((self.folder / size / _LAYOUT).read_text())
-                self._layouts[size] = [[int(side) for side in shape] for shape in shapes]
+                kept = json.loads((self.folder / size / _LAYOUT).read_text())
+                self._layouts[size] = [Layout(tuple(map(int, shape)), bool(last)) for shape, last in kept]
             except (OSError, ValueError, TypeError):
                 return None
         return self._layouts[size]
@@ -145,7 +197,7 @@ class FeatureStore:
         """All maps of an image one after the other, mapped into memory; None where they are not there."""
         if (layout := self._layout(size)) is None:
             return None
-        path, count = self._path(size, key), sum(torch.Size(shape).numel() for shape in layout)
+        path, count = self._path(size, key), sum(torch.Size(each.shape).numel() for each in layout)
         try:
             bytes_there = path.stat().st_size
         except FileNotFoundError:
@@ -157,16 +209,20 @@ class FeatureStore:
             return None
         return torch.from_file(str(path), shared=False, size=count, dtype=self._dtype)
 
-    def _keep(self, size: str, keys: Sequence[str], maps: Sequence[Tensor]) -> None:
-        shapes = [list(each.shape[1:]) for each in maps]
+    def _keep(self, size: str, keys: Sequence[str], maps: Sequence[Tensor]) -> list[Layout]:
+        """Writes maps in the order of those that are there already, which it gives back."""
+        layouts, there = [Layout.of(each) for each in maps], self._layout(size)
         try:
-            if self._layout(size) != shapes:
+            if there is not None and [each.shape for each in there] == [each.shape for each in layouts]:
+                layouts = there
+            else:
                 (self.folder / size).mkdir(parents=True, exist_ok=True)
                 with writing(self.folder / size / _LAYOUT) as file:
-                    json.dump(shapes, file)
-                self._layouts[size] = shapes
+                    json.dump(layouts, file)
+                self._layouts[size] = layouts
             for row, key in enumerate(keys):
-                flat = torch.cat([each[row].detach().to("cpu", self._dtype).flatten() for each in maps])
+                ones = (each[row].detach().to("cpu", self._dtype) for each in maps)
+                flat = torch.cat([how.flat(one) for how, one in zip(layouts, ones, strict=True)])
                 if self._dtype == torch.float16 and not flat.isfinite().all():
                     raise DataError(
                         "features beyond 65504 can't be kept in float16: set features.precision=float32"
@@ -175,6 +231,7 @@ class FeatureStore:
         except OSError as error:
             reason = "no space is left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
             raise DataError(f"feature store {self.folder} can't be written ({reason}): {_REMEDY}") from None
+        return layouts
 
     def _write(self, path: Path, flat: Tensor) -> None:
         data = flat.numpy().tobytes()
