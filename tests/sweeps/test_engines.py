@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from hmseg.reporting.gathering import from_sweep
+
 TINY = (
     "experiment=shapes_quick",
     "dataset.image_size=64",
@@ -55,25 +57,26 @@ def jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_joblib_names_what_failed_and_leaves_out_what_is_done(tmp_path: Path) -> None:
-    words = (*TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "masking=feature,hybrid")
+    words = (*TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "masking=feature")
     weights = "backbone.weights=bundled,nowhere.pth"
     done = call("train", *words, weights, "hydra.sweep.dir=multirun/a", folder=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    first, *failed = done.stderr.splitlines()[-3:]
-    assert first == "error: 2 of 4 jobs failed; the same command does them again"
-    assert failed[0].startswith("  #1 masking=feature backbone.weights=nowhere.pth: ")
-    assert all("nowhere.pth" in line and "job.log)" in line for line in failed)
-    assert "feature" in done.stdout and "mIoU" in done.stdout  # the table of the others
-    assert "hybrid" in (tmp_path / "multirun/a/sweep.md").read_text()
-    records = (tmp_path / "results/records.jsonl").read_text().splitlines()
+    first, failed = done.stderr.splitlines()[-2:]
+    assert first == "error: 1 of 2 jobs failed; the same command does them again"
+    assert failed.startswith("  #1 backbone.weights=nowhere.pth: no weights at 'nowhere.pth'")
+    assert failed.endswith("(log: multirun/a/1/job.log)")
+    assert "feature" in done.stdout and "mIoU" in done.stdout  # the table of the other
+    assert "feature" in (tmp_path / "multirun/a/sweep.md").read_text()
+    records = (tmp_path / "results/records.jsonl").read_text()
 
     again = call("train", *words, "backbone.weights=bundled", "hydra.sweep.dir=multirun/b", folder=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("already finished: multirun/a/") == 2
-    assert [job["status"] for job in jobs(tmp_path / "multirun/b")] == ["already", "already"]
-    assert all(job["value"] is not None for job in jobs(tmp_path / "multirun/b"))
-    assert (tmp_path / "results/records.jsonl").read_text().splitlines() == records
-    assert "hybrid" in (tmp_path / "multirun/b/sweep.md").read_text()  # earlier runs are in its table, too
+    assert "already finished: multirun/a/0" in again.stdout
+    (job,) = jobs(tmp_path / "multirun/b")
+    assert job["status"] == "already" and job["value"] is not None
+    assert (tmp_path / "results/records.jsonl").read_text() == records
+    both = [from_sweep(tmp_path / "multirun" / sweep).measurements for sweep in "ab"]
+    assert both[0] == both[1] != ()  # a report on the second one has the earlier run, too
 
 
 def descendants(pid: int) -> Iterator[int]:
