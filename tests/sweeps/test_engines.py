@@ -75,8 +75,10 @@ def test_joblib_names_what_failed_and_leaves_out_what_is_done(tmp_path: Path) ->
     (job,) = jobs(tmp_path / "multirun/b")
     assert job["status"] == "already" and job["value"] is not None
     assert (tmp_path / "results/records.jsonl").read_text() == records
-    both = [from_sweep(tmp_path / "multirun" / sweep).measurements for sweep in "ab"]
-    assert both[0] == both[1] != ()  # a report on the second one has the earlier run, too
+    both = [
+        [one.identity for one in from_sweep(tmp_path / "multirun" / sweep).measurements] for sweep in "ab"
+    ]
+    assert both[0] == both[1] != []  # a report on the second one has the earlier run, too
 
 
 def descendants(pid: int) -> Iterator[int]:
