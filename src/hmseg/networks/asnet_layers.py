@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from hmseg.exporting import is_exporting
 from hmseg.masking import resize_mask
+from hmseg.networks.group_norm import GroupNorm
 
 GROUPS = 4
 """Of every GroupNorm."""
@@ -88,7 +89,7 @@ class SupportAttention(nn.Module):
             if kept
             else nn.Sequential(
                 nn.Conv3d(in_channels, out_channels, **strided, bias=False),  # type: ignore[arg-type]
-                nn.GroupNorm(GROUPS, out_channels),
+                GroupNorm(GROUPS, out_channels),
                 nn.ReLU(inplace=True),
             )
         )
@@ -97,13 +98,13 @@ class SupportAttention(nn.Module):
         self.khead = nn.Conv3d(in_channels, hidden, **pooled)  # type: ignore[arg-type]
         self.vhead = nn.Conv3d(in_channels, hidden, **pooled)  # type: ignore[arg-type]
         self.agg = nn.Sequential(
-            nn.GroupNorm(GROUPS, hidden),
+            GroupNorm(GROUPS, hidden),
             nn.ReLU(inplace=True),
             nn.Conv3d(hidden, out_channels, 1, bias=False),
-            nn.GroupNorm(GROUPS, out_channels),
+            GroupNorm(GROUPS, out_channels),
             nn.ReLU(inplace=True),
         )
-        self.out_norm = nn.GroupNorm(GROUPS, out_channels)
+        self.out_norm = GroupNorm(GROUPS, out_channels)
 
     def forward(self, x: Tensor, support_masks: Tensor) -> Tensor:
         """(N, C, t, h, w) and (N, H, W) -> (N, C', t, h', w')."""
@@ -119,11 +120,11 @@ class FeedForward(nn.Module):
         super().__init__()
         self.ff = nn.Sequential(
             nn.Conv3d(channels, channels // 2, 1, bias=False),
-            nn.GroupNorm(GROUPS, channels // 2),
+            GroupNorm(GROUPS, channels // 2),
             nn.ReLU(inplace=True),
             nn.Conv3d(channels // 2, channels, 1, bias=False),
         )
-        self.out_norm = nn.GroupNorm(GROUPS, channels)
+        self.out_norm = GroupNorm(GROUPS, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, t, h, w) -> the same shape."""

@@ -1,4 +1,4 @@
-"""GroupNorm of 4-D tensors whose channels lie innermost in memory."""
+"""GroupNorm for files that other programs run, and of 4-D tensors whose channels lie innermost in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,35 @@ from torch.autograd.function import once_differentiable
 from hmseg.exporting import is_exporting
 
 
-class GroupNorm4d(nn.GroupNorm):
+class GroupNorm(nn.GroupNorm):
+    """PyTorch's GroupNorm, but that an exported file has its means in steps.
+
+    Other programs add up a group's numbers one by one in float32, and there may be tens of millions. Means
+    over two dimensions at a time, of equal parts, are the same means, and lose nothing.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, …) -> the same shape."""
+        return self._in_steps(x) if is_exporting() else super().forward(x)
+
+    def _in_steps(self, x: Tensor) -> Tensor:
+        centred = x - self._mean(x)
+        scale = (self._mean(centred * centred) + self.eps).rsqrt()
+        ones = [1] * (x.ndim - 2)
+        return centred * scale * self.weight.view(-1, *ones) + self.bias.view(-1, *ones)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Of each group, for each of its channels: (N, C, 1, …)."""
+        ones = [1] * (x.ndim - 2)
+        while x.ndim > 2:
+            x = x.mean(dim=-1 if x.ndim == 3 else (-2, -1))
+        groups = x.view(x.shape[0], self.num_groups, -1)
+        return (
+            groups.mean(dim=2, keepdim=True).expand_as(groups).reshape(x.shape[0], self.num_channels, *ones)
+        )
+
+
+class GroupNorm4d(GroupNorm):
     """GroupNorm of (N, C, hq, wq, hs, ws) that keeps channels innermost in memory where they are.
 
     PyTorch's own would copy such a tensor, or, shown it as a channels-last image, add up its many positions

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmseg.networks.group_norm import GroupNorm
 from hmseg.networks.swin import TABLE_STD, SwinBlock
 
 HEADS = 4
@@ -113,7 +114,7 @@ class Encoder4d(nn.Module):
         self.conv4d = nn.Sequential()
         for out_channels, stride, group in zip(channels, strides, groups, strict=True):
             convolution = Conv4d(in_channels, out_channels, *stride)
-            norm = nn.GroupNorm(group, out_channels)
+            norm = GroupNorm(group, out_channels)
             self.conv4d.append(nn.Sequential(convolution, norm, nn.ReLU(inplace=True)))
             in_channels = out_channels
 
