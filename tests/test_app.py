@@ -9,46 +9,24 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from called import Call, caller
 from hmseg import app
-from hmseg.cli import entry
 from hmseg.config import compose
 from hmseg.errors import ConfigError
 from made_checkpoints import write_checkpoint
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Outcome]
 
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run the program in the test's own folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back afterwards: entry changes it
-
-    def do(*words: str) -> Outcome:
-        code = 0
-        try:
-            entry(app.PROGRAM, words)
-        except SystemExit as error:
-            code = int(str(error.code))
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return do
+    return caller(app.PROGRAM, monkeypatch, capsys)
 
 
 REFUSALS = {

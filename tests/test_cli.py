@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from called import Outcome, caller
 from hmseg import evaluate, train
-from hmseg.cli import Program, entry
+from hmseg.cli import Program
 from hmseg.config import compose
 from hmseg.config.runs import keep_overrides
 from hmseg.errors import DataError
@@ -41,23 +42,10 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     CFGS.clear()
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Any:
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(program: Program, *words: str) -> Outcome:
-        code: Any = 0
-        try:
-            entry(program, words)
-        except SystemExit as error:
-            code = error.code
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
+        return caller(program, monkeypatch, capsys)(*words)
 
     return run
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import torch
 from torch import Tensor
 
 import hmseg
+from called import Outcome, caller
 from hmseg import conversion, convert, evaluation
 from hmseg.assembly import build_datamodule
 from hmseg.baselines import score
-from hmseg.cli import entry
 from hmseg.config import compose
 from hmseg.files import sha256
 from hmseg.networks import FewShotNetwork
@@ -30,30 +29,12 @@ MASKING = {"hsnet": "feature", "asnet": "none", "vat": "hybrid"}
 BUFFERS = ("relative_position_index", "attn_mask")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the entry point in ``tmp_path``, whose ``hub`` is torch's empty download cache."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back afterwards: entry changes it
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-
-    def run(*words: str) -> Outcome:
-        code: Any = 0
-        try:
-            entry(convert.PROGRAM, words)
-        except SystemExit as error:
-            code = error.code
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+    return caller(convert.PROGRAM, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

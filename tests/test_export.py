@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import torch
 from omegaconf import OmegaConf
 
 import hmseg
+from called import Outcome, caller
 from hmseg import export
 from hmseg.assembly import build_network
-from hmseg.cli import entry
 from hmseg.config import checks_export, compose
 from hmseg.deployment import checking
 from hmseg.run_checkpoints import fingerprint, pack
@@ -24,28 +23,10 @@ from tiny import LIGHTNING_WARNINGS
 pytestmark = LIGHTNING_WARNINGS
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back afterwards: entry changes it
-
-    def run(*words: str) -> Outcome:
-        code: Any = 0
-        try:
-            entry(export.PROGRAM, words)
-        except SystemExit as error:
-            code = error.code
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+    return caller(export.PROGRAM, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from called import Call, caller
 from hmseg.cli import entry
 from hmseg.config import compose
 from hmseg.data.coco import CocoSource
@@ -30,32 +29,11 @@ from made_archives import (
 )
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Outcome]
-
-
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run the program in the test's own folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back afterwards: entry changes it
-
-    def do(*words: str) -> Outcome:
-        code = 0
-        try:
-            entry(PROGRAM, [*words, "workers=0"])
-        except SystemExit as error:
-            code = int(str(error.code))
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return do
+    return caller(PROGRAM, monkeypatch, capsys, "workers=0")
 
 
 @pytest.fixture

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from hmseg.cli import entry
+from called import Call, caller
 from hmseg.report import PROGRAM
 from made_evaluations import record, write_beside_checkpoint, write_records
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Outcome]
 
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run the program in the test's own folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back afterwards: entry changes it
-
-    def do(*words: str) -> Outcome:
-        code = 0
-        try:
-            entry(PROGRAM, words)
-        except SystemExit as error:
-            code = int(str(error.code))
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return do
+    return caller(PROGRAM, monkeypatch, capsys)
 
 
 def test_pages_beside_the_records(call: Call, tmp_path: Path) -> None:

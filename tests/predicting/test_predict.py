@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,14 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from called import Call, caller
 from hmseg import Segmenter
-from hmseg.cli import entry
 from hmseg.data.reading import read_label_map
 from hmseg.predict import PROGRAM
 from hmseg.predicting import run
 from made_checkpoints import write_checkpoint
 
 GIVEN = ("ckpt=a.ckpt", "support=support", "query=photos", "out=out")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Outcome]
 
 
 def picture(path: Path, seed: int, size: tuple[int, int] = (50, 70)) -> None:
@@ -71,18 +59,7 @@ def folder(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # put back afterwards: entry changes it
-
-    def do(*words: str) -> Outcome:
-        code = 0
-        try:
-            entry(PROGRAM, words)
-        except SystemExit as error:
-            code = int(str(error.code))
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return do
+    return caller(PROGRAM, monkeypatch, capsys)
 
 
 def files(folder: Path) -> list[str]:
