@@ -101,6 +101,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def given_path(setting: str | None) -> Path | None:
+    """The path that a setting gives, None where it gives none.
+
+    Example:
+        >>> given_path(None), given_path("a.jsonl").name
+        (None, 'a.jsonl')
+    """
+    return None if setting is None else Path(setting).expanduser()
+
+
 def user_cache() -> Path:
     """hmseg's folder in the user's cache: ``XDG_CACHE_HOME``, or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hmseg"

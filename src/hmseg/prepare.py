@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hmseg.cli import Program, entry
 from hmseg.config.checks_prepare import check_of, several
 from hmseg.errors import HmsegError
+from hmseg.files import given_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -45,7 +46,7 @@ def plan(cfg: DictConfig) -> Plan:
         places=_places(cfg.dataset),
         source=partial(_source, cfg.dataset.source),
         shelf=Shelf(tuple(archives), tuple(several(cfg, "url")), cfg.checksum),
-        downloads=_path(cfg.downloads),
+        downloads=given_path(cfg.downloads),
         check="deep" if check == "deep" else check == "true",
         fetch_lists=cfg.splits == "fetch",
         workers=default_workers() if cfg.workers is None else cfg.workers,
@@ -56,7 +57,7 @@ def _places(dataset: DictConfig) -> tuple[Place, ...]:
     """The folders of a data set: one, or two for COCO -> PASCAL."""
     from hmseg.preparation.run import Place
 
-    splits, masks = _path(dataset.splits), dataset.get("masks")
+    splits, masks = given_path(dataset.splits), dataset.get("masks")
     if dataset.name == "coco2pascal":
         roots = {name: Path(dataset[name]).expanduser() for name in ("coco", "pascal")}
     else:
@@ -76,10 +77,6 @@ def _source(node: DictConfig) -> Source:
             raise error.__cause__ from None
         raise
     return source
-
-
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value).expanduser()
 
 
 PROGRAM = Program(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hmseg.cli import Program, entry
 from hmseg.config.checks_report import checkpoints
+from hmseg.files import given_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,18 +33,14 @@ def request(cfg: DictConfig) -> Request:
         f"{group}.{key}": value for group in ("dataset", "backbone") for key, value in cfg[group].items()
     }
     return Request(
-        records=_path(cfg.records),
-        sweep=_path(cfg.sweep),
-        out=_path(cfg.out),
+        records=given_path(cfg.records),
+        sweep=given_path(cfg.sweep),
+        out=given_path(cfg.out),
         claims=cfg.claims,
         examples=tuple(checkpoints(cfg)),
         examples_count=cfg.examples_count,
         overrides={key: str(value) for key, value in given.items() if value is not None},
     )
-
-
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value).expanduser()
 
 
 PROGRAM = Program(

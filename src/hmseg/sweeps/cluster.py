@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmseg.errors import ConfigError, first_line
-from hmseg.sweeps.devices import Share, shares
+from hmseg.sweeps.devices import Share, SharesMachine
 from hmseg.sweeps.jobs import Job, Outcome, shown
 from hmseg.sweeps.launcher import SweepLauncher, began, ended, log, missing
 from hmseg.sweeps.work import Worker
@@ -84,34 +84,19 @@ class SubmititLauncher(SweepLauncher):
         return math.ceil(given)
 
 
-class LocalLauncher(SubmititLauncher):
+class LocalLauncher(SharesMachine, SubmititLauncher):
     """submitit on this machine: what a cluster would do, tried out without one.
 
     Args:
-        n_jobs: how many at a time; None: one for each GPU, without GPUs one for every two cores.
-        threads: of each; None: the cores shared out.
-        gpus: their ids; None: those that can be seen.
-        gpus_per_job: how many a job gets.
-        **options: of :class:`SubmititLauncher`.
+        **options: of :class:`SharesMachine` and of :class:`SubmititLauncher`.
     """
 
     cluster = "local"
 
-    def __init__(
-        self,
-        n_jobs: int | None = None,
-        threads: int | None = None,
-        gpus: Sequence[int | str] | None = None,
-        gpus_per_job: int = 1,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.n_jobs, self.threads, self.gpus, self.gpus_per_job = n_jobs, threads, gpus, gpus_per_job
-
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """submitit would start all at once: here the next one starts when a share is free."""
         executor = self.executor()
-        free = shares(self.n_jobs, self.threads, self.gpus, self.gpus_per_job)
+        free = self.shares()
         waiting, outcomes = list(reversed(jobs)), list[Outcome]()
         running: list[tuple[Job, Share, submitit.Job[Outcome]]] = []
         while waiting or running:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hmseg.errors import ConfigError
 
@@ -70,6 +71,33 @@ def shares(
     if threads is None and THREADS[0] not in os.environ:
         threads = max(1, cores // count)
     return [Share(threads, sets[at] if sets else None) for at in range(count)]
+
+
+class SharesMachine:
+    """Of a launcher whose jobs run side by side on this machine; stands before the launcher among the bases.
+
+    Args:
+        n_jobs: how many at a time; None: one for each GPU, without GPUs one for every two cores.
+        threads: of each; None: the cores shared out.
+        gpus: their ids; None: those that can be seen.
+        gpus_per_job: how many a job gets.
+        **options: of the launcher.
+    """
+
+    def __init__(
+        self,
+        n_jobs: int | None = None,
+        threads: int | None = None,
+        gpus: Sequence[int | str] | None = None,
+        gpus_per_job: int = 1,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.n_jobs, self.threads, self.gpus, self.gpus_per_job = n_jobs, threads, gpus, gpus_per_job
+
+    def shares(self) -> list[Share]:
+        """One for each job that runs at a time; raises ConfigError as :func:`shares` does."""
+        return shares(self.n_jobs, self.threads, self.gpus, self.gpus_per_job)
 
 
 def visible_gpus() -> list[str]:

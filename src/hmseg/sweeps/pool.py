@@ -6,39 +6,23 @@ import queue
 import signal
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from hmseg.errors import HmsegError
-from hmseg.sweeps.devices import Share, shares
+from hmseg.sweeps.devices import Share, SharesMachine
 from hmseg.sweeps.jobs import Job, Outcome
 from hmseg.sweeps.launcher import SweepLauncher, began, ended, missing
 from hmseg.sweeps.work import Worker
 
 
-class JoblibLauncher(SweepLauncher):
+class JoblibLauncher(SharesMachine, SweepLauncher):
     """joblib's threads hand the jobs out; each job is a process, ``python -m hmseg.train …``.
 
     A process of its own, not one of joblib's that are used again: a GPU must be chosen before CUDA starts,
     memory is given back, and a job that is killed takes no other with it, as a broken pool would.
 
     Args:
-        n_jobs: how many at a time; None: one for each GPU, without GPUs one for every two cores.
-        threads: of each; None: the cores shared out.
-        gpus: their ids; None: those that can be seen.
-        gpus_per_job: how many a job gets.
-        **options: of :class:`SweepLauncher`.
+        **options: of :class:`SharesMachine` and of :class:`SweepLauncher`.
     """
-
-    def __init__(
-        self,
-        n_jobs: int | None = None,
-        threads: int | None = None,
-        gpus: Sequence[int | str] | None = None,
-        gpus_per_job: int = 1,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.n_jobs, self.threads, self.gpus, self.gpus_per_job = n_jobs, threads, gpus, gpus_per_job
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """All of them, as many at a time as there are shares."""
@@ -46,7 +30,7 @@ class JoblibLauncher(SweepLauncher):
             import joblib
         except ImportError:
             raise missing("joblib", "hydra/launcher=joblib") from None
-        pool = _Pool(shares(self.n_jobs, self.threads, self.gpus, self.gpus_per_job))
+        pool = _Pool(self.shares())
         parallel = joblib.Parallel(n_jobs=len(pool.shares), backend="threading", batch_size=1)
         try:
             outcomes: list[Outcome] = parallel(joblib.delayed(pool.run)(job) for job in jobs)
