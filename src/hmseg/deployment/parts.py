@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,8 +114,3 @@ def sizes_to_try(side: int, any_size: bool) -> list[Sizes]:
         smaller, wider = max(64, side * 3 // 4), side + 40
         tried += [Sizes(1, 1, (wider, smaller), square), Sizes(1, 2, square, (smaller, wider))]
     return tried
-
-
-def names_of(part: Part) -> Sequence[str]:
-    """Of its inputs, in order."""
-    return tuple(part.inputs)

@@ -98,11 +98,6 @@ def miou(counts: Counts) -> Floats:
     return mean
 
 
-def seen_miou(counts: Counts) -> Floats:
-    """(M,) mIoU in percent over the classes that have an episode; NaN without any."""
-    return miou(_seen(counts)) if len(counts.class_ids) else np.full(counts.union.shape[1], np.nan)
-
-
 def resampled(counts: Counts, resamples: int = RESAMPLES, seed: int | Sequence[int] = 0) -> Floats:
     """(R, M) mIoU in percent of R draws of the episodes; every method gets the same draws.
 
