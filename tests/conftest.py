@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +33,12 @@ def shared() -> Path:
 def _fixed_global_seed() -> None:
     """Random weights in tests are the same every time."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _first_process() -> None:
+    """A Trainer leaves its rank behind in the process; in the next test a logger would write nothing."""
+    rank_zero_only.rank = 0
 
 
 @pytest.fixture
