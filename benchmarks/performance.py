@@ -1,8 +1,8 @@
 """Speed and memory of the product beside a plain baseline that computes as the published code does.
 
 python benchmarks/performance.py results/performance [--models hsnet asnet vat] [--maskings hybrid …]
-    [--backbones resnet50 …] [--scenarios forward1 forward5 step evaluation1 evaluation5] [--root VOC2012]
-    [--side 400] [--batch 1] [--repeats 5] [--episodes 100] [--device auto]
+    [--backbones resnet50 …] [--scenarios forward1 forward5 step evaluation1 evaluation5 kept_evaluation1]
+    [--root VOC2012] [--side 400] [--batch 1] [--repeats 5] [--episodes 100] [--device auto]
 
 Of each cell, in processes of their own: time of both ways in turns, after a check that they give the same
 numbers; peak memory of each way alone; floating-point operations and bytes. One record per cell is added to
@@ -86,7 +86,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     for scenario, backbone, model, masking in product(
         args.scenarios, args.backbones, args.models, args.maskings
     ):
-        if scenario.startswith("evaluation") and not args.root:
+        if "evaluation" in scenario and not args.root:
             print(f"{scenario} is left out: it needs --root", file=sys.stderr)
             continue
         side = args.side or SIDES[model]
@@ -104,7 +104,7 @@ def one(cell: Cell, args: argparse.Namespace) -> Record:
     public = {key: value for key, value in cell._asdict().items() if key not in ("root", "weights")}
     record: Record = {"format": 1, "cell": public, "ceilings": ceilings_of(cell, args.threads)}
     parts: list[tuple[str, ...]] = [("time",), *(("memory", "--way", way) for way in (PUBLISHED, PRODUCT))]
-    if not cell.scenario.startswith("evaluation"):
+    if not cell.is_evaluation:
         parts.append(("operations",))
     for part, *options in parts:
         found = run(cell, part, args, options)
@@ -150,14 +150,15 @@ def measure(cell: Cell, args: argparse.Namespace) -> Record:
         work = works_of(cell, (way,))[way]
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        before = peak_memory(device)
         work()
-        if not cell.scenario.startswith("evaluation"):
-            work()  # a second step finds the optimiser's state and the first one's gradients
-        return {way: peak_memory(device)}
+        if cell.keeps_maps or not cell.is_evaluation:
+            work()  # finds the first one's files, or the optimiser's state and the first step's gradients
+        return {way: peak_memory(device), f"{way}, before": before}
     works = works_of(cell)
     if args.part == "operations":
         return {way: operations_and_bytes(work) for way, work in works.items()}
-    if cell.scenario.startswith("evaluation"):  # minutes long: no warming up, and it is done once
+    if cell.is_evaluation:  # minutes long: no warming up, and it is done once
         return {way: [work()] for way, work in works.items()}
     return dict(interleaved(works, args.repeats))
 

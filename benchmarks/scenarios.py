@@ -19,9 +19,9 @@ from torch.nn import functional as F  # noqa: N812
 from hmseg.functional import foreground_iou, segmentation_loss
 from hmseg.networks import FewShotNetwork, build_network, vote
 
-PUBLISHED, PRODUCT = "published code", "hmseg"
+PUBLISHED, PRODUCT, FILLING = "published code", "hmseg", "hmseg, keeping the maps"
 TOLERANCE = 1e-4
-SCENARIOS = ("forward1", "forward5", "step", "evaluation1", "evaluation5")
+SCENARIOS = ("forward1", "forward5", "step", "evaluation1", "evaluation5", "kept_evaluation1")
 SIDES = {"hsnet": 400, "asnet": 400, "vat": 473}
 """Published image sides on PASCAL-5i (REFERENCE section 8)."""
 
@@ -45,6 +45,16 @@ class Cell(NamedTuple):
     def shots(self) -> int:
         """Supports per episode."""
         return int(digit) if (digit := self.scenario[-1]).isdigit() else 1
+
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether photos are read and scores made."""
+        return "evaluation" in self.scenario
+
+    @property
+    def keeps_maps(self) -> bool:
+        """Whether the product has the backbone's maps in files, made by an earlier run."""
+        return self.scenario.startswith("kept_")
 
 
 class Episodes(NamedTuple):
@@ -91,7 +101,7 @@ def works_of(cell: Cell, ways: tuple[str, ...] = (PUBLISHED, PRODUCT)) -> dict[s
         cell: the scenario.
         ways: one of them alone is for memory, and is not compared.
     """
-    if cell.scenario.startswith("evaluation"):
+    if cell.is_evaluation:
         from evaluations import evaluation_works
 
         return evaluation_works(cell, ways)

@@ -140,8 +140,8 @@ def write_page(results: Record, folder: Path, path: Path, picture: Path | None) 
     """Markdown: wall-clock, the aggregate table, what W&B's files say, and what it was made with."""
     one_at_a_time = results.get("sequential", {}).get("seconds")
     lines = ["# Sweeps on several engines", "",
-             "2 maskings x 4 folds x 2 seeds on drawn shapes, 16 runs of half a minute each: long enough for the "
-             "wall-clock, the beginning of a training for the scores, from which no masking can be ranked.", "",
+             "2 maskings x 4 folds x 2 seeds on drawn shapes, 16 runs of half a minute each: long enough for "
+             "the wall-clock; for the scores the beginning of a training, which ranks no masking.", "",
              "| engine | jobs at a time | threads of each | wall-clock, s | of sequential | a job, s |",
              "|---|---:|---:|---:|---:|---:|"]  # fmt: skip
     for engine, one in results.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +23,25 @@ from hmseg import environment
 def test_the_command_is_as_typed(monkeypatch: pytest.MonkeyPatch, typed: list[str], shown: str) -> None:
     monkeypatch.setattr(sys, "orig_argv", typed)
     assert environment.command() == shown
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        (
+            "processor\t: 0\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n",
+            "AMD EPYC (family 26, model 2)",
+        ),
+        ("processor\t: 0\nmodel name\t: Some ARM\nprocessor\t: 1\nmodel name\t: Another\n", "Some ARM"),
+        ("processor\t: 0\nBogoMIPS\t: 50\n", environment.platform.machine()),
+    ],
+)
+def test_a_processor_is_told_from_others_of_its_maker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str, name: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(told)
+    monkeypatch.setattr(environment, "_CPUINFO", tmp_path / "cpuinfo")
+    assert environment.hardware()["cpu"] == name
 
 
 def test_description_is_plain_data_and_true() -> None:

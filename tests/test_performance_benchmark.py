@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import hmseg
+from hmseg.feature_store import FeatureStore
 from hmseg.functional import segmentation_loss
 from hmseg.masking import MASKINGS, HybridMasking
 
@@ -112,6 +113,37 @@ def test_ways_that_differ_are_not_timed(benchmarks: Any, monkeypatch: pytest.Mon
         scenarios.works_of(scenarios.Cell("hsnet", "hybrid", "mobilenet_v2", "forward1", 64))
 
 
+def test_an_evaluation_with_kept_maps_gives_the_same_scores(
+    benchmarks: Any, voc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenarios = benchmarks("scenarios")
+    cell = scenarios.Cell(
+        "hsnet",
+        "hybrid",
+        "mobilenet_v2",
+        "kept_evaluation1",
+        64,
+        episodes=3,
+        weights="bundled",
+        root=str(voc),
+    )
+    assert cell.shots == 1
+    passes: list[int] = []
+    kept = FeatureStore.maps
+
+    def counted(store: FeatureStore, images: torch.Tensor, compute: Any) -> Any:
+        return kept(store, images, lambda ones: passes.append(1) or compute(ones))  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(FeatureStore, "maps", counted)
+    works = scenarios.works_of(cell)
+    assert list(works) == [scenarios.PUBLISHED, scenarios.FILLING, scenarios.PRODUCT]
+    assert works[scenarios.PUBLISHED]() > 0 and works[scenarios.FILLING]() > 0
+    made = len(passes)
+    assert 0 < made <= 9  # three images for each of three episodes, equal ones once
+    assert works[scenarios.PRODUCT]() > 0  # exits where scores differ
+    assert len(passes) == made
+
+
 def record(scenario: str, commit: str, seconds: float) -> dict[str, Any]:
     ways = {"published code": [4.0, 6.0, 5.0], "hmseg": [seconds]}
     return {
@@ -123,7 +155,7 @@ def record(scenario: str, commit: str, seconds: float) -> dict[str, Any]:
             "matmul_gflops": 100.0, "conv3x3_gflops": 90.0, "conv1x1_gflops": 80.0, "copy_gbytes": 9.0,
         },
         "time": ways,
-        "memory": {"published code": 2.0, "hmseg": 1.0},
+        "memory": {"published code": 2.0, "hmseg": 1.0, "hmseg, before": 0.75},
         "operations": {"published code": [300.0, 9.0], "hmseg": [200.0, 4.0]},
         "hardware": {"cpu": "a CPU", "cores": 2, "threads": 2, "gpu": None},
         "versions": {"torch": "2"},
@@ -142,9 +174,14 @@ def test_the_page_and_the_plot(benchmarks: Any, tmp_path: Path) -> None:
     rows = [line for line in text.splitlines() if line.startswith(("| forward", "| training"))]
     titles = ["| forward, 1-shot", "| forward, 5-shot", "| training step"]
     assert [row.split(" | ")[0] for row in rows] == titles
-    assert "5.00 (4.00 to 6.00) | 2.50 (2.50 to 2.50) | **x2.00** | 2.00 -> 1.00 | x0.50" in rows[2]
+    assert "5.00 (4.00 to 6.00) | 2.50 (2.50 to 2.50) | **x2.00** | 0.75 | 2.00 -> 1.00 | x0.50" in rows[2]
     assert "300 -> 200 | 9 -> 4 | 2.00 | bbb" in rows[2]
     assert "could not run: time: out of memory" in rows[1]
+    kept = record("kept_evaluation1", "bbb", 2.5)
+    kept["cell"] |= {"episodes": 3}
+    kept["time"] |= {"hmseg, keeping the maps": [4.5]}
+    kept["memory"].pop("hmseg, before")  # as older records are
+    assert "2.50 (2.50 to 2.50); 4 while keeping them | **x2.00** |  | 2.00" in page.row(kept)
     page.plot(records, tmp_path / "p.svg")
     assert (tmp_path / "p.svg").read_text().rstrip().endswith("</svg>")
     assert [path.name for path in tmp_path.iterdir()] == ["p.svg"]

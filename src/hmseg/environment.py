@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy", "pillow", "hydra-core")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def describe() -> dict[str, Any]:
@@ -132,8 +133,16 @@ def _version(name: str) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = _CPUINFO.read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    told: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        told.setdefault(name.strip(), value.strip())
+    if "model name" not in told:
+        return platform.machine()
+    if "cpu family" not in told:
+        return told["model name"]
+    # A virtual machine's name may say no more than the maker's.
+    return f"{told['model name']} (family {told['cpu family']}, model {told.get('model', 'unknown')})"
