@@ -18,6 +18,7 @@ import torch
 from timing import interleaved, made_on, seconds, write
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from winograd import winograd
 
 from hmseg.correlation import similarity_pieces
 from hmseg.folding import FoldedConvolutions, fold
@@ -85,11 +86,16 @@ def convolution_ways(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Ways:
     with torch.no_grad():
         kernel, bias = fold(conv, norm)
     plain = kernel.contiguous()
+    tried: Ways = {}
+    if conv.kernel_size == (3, 3):
+        by_products = winograd(kernel, bias)
+        tried["Winograd's algorithm by products"] = lambda: by_products(last)
     return {
         "plain": lambda: norm(conv(x)).relu_(),
         "norm folded": lambda: F.conv2d(x, plain, bias, padding=conv.padding).relu_(),  # type: ignore[arg-type]
         "and channels last": lambda: F.conv2d(last, kernel, bias, padding=conv.padding).relu_(),  # type: ignore[arg-type]
         "and oneDNN's order, ReLU in it (product)": lambda: run(conv, norm, last, relu=True),
+        **tried,
     }
 
 
