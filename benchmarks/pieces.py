@@ -24,6 +24,7 @@ from hmseg.correlation import similarity_pieces
 from hmseg.folding import FoldedConvolutions, fold
 from hmseg.networks.group_norm import GroupNorm4d
 from hmseg.networks.layers import CentrePivotConv4d
+from hmseg.products import product
 
 Ways = dict[str, Callable[[], Tensor]]
 CHANNELS_LAST = torch.channels_last
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     pieces = {
         **backbone_pieces(args.scale),
         **correlation_pieces(args.scale),
+        **linear_pieces(args.scale),
         **pivot_pieces(args.scale),
         **norm_pieces(args.scale),
     }
@@ -117,6 +119,19 @@ def correlation_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
         return torch.cat([x for part, x in parts if part.start < SMALL])[:SMALL]
 
     return {"correlation of level 2": (wanted.relu(), {"plain": stacked, "in pieces (product)": in_pieces})}
+
+
+def linear_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
+    """A product with a matrix of weights: of mixing at level 2 (HSNet), of a window's MLP (VAT)."""
+    found: dict[str, tuple[Tensor, Ways]] = {}
+    for rows, channels, out in ((2500, 512, 512), (8192, 128, 512)):
+        x, weight = torch.randn(rows // scale, channels), torch.randn(out, channels) / channels**0.5
+        ways: Ways = {
+            "PyTorch's (MKL)": lambda x=x, weight=weight: F.linear(x, weight),  # type: ignore[misc]
+            "oneDNN's (product)": lambda x=x, weight=weight: product(x, weight),  # type: ignore[misc]
+        }
+        found[f"{rows} x {channels} by {channels} x {out}"] = x.double() @ weight.double().t(), ways
+    return found
 
 
 def pivot_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:

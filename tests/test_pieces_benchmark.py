@@ -21,8 +21,8 @@ def test_every_way_is_measured_and_right(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("pieces", "timing", "winograd"):
         sys.modules.pop(name)
     rows = json.loads((tmp_path / "pieces.json").read_text())["rows"]
-    assert len(rows) == 16
+    assert len(rows) == 18
     for found in rows:
         for way, error in found["errors"].items():
             assert error < (1e-4 if way.startswith("PyTorch's") else 5e-6), (found["piece"], way)
-    assert (tmp_path / "pieces.md").read_text().count("(product)") == 16
+    assert (tmp_path / "pieces.md").read_text().count("(product)") == 18

@@ -27,6 +27,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from hmseg.allocator import keep_freed_memory
 from hmseg.checkpoint_files import RESUMED
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
@@ -209,6 +210,7 @@ class _Task:
 
     def __call__(self, cfg: DictConfig) -> object:
         run = HydraConfig.get()
+        keep_freed_memory()
         self.started.append(_Job(run.runtime.output_dir, bool(cfg.get("requeue", False))))
         try:
             return self.program.task(cfg)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hmseg.exporting import is_exporting, repeat_rows
+from hmseg.products import clamped_product
 
 EPS = 1e-5
 """Added to the norm of each feature vector, as published (not the maximum of the two)."""
@@ -20,9 +21,6 @@ PIECE = 2_500_000
 
 LEAST_ROWS = 250
 """Query positions that a piece has at least: for each the product puts the whole support in order anew."""
-
-_FUSED = bool(torch._C._has_mkldnn) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-"""Whether PyTorch has oneDNN's product with the clamping in it, a fifth faster than its usual product."""
 
 
 def unit_features(features: Tensor) -> Tensor:
@@ -36,13 +34,6 @@ def unit_rows(features: Tensor) -> Tensor:
     rows = features.permute(0, 2, 3, 1).flatten(1, 2)
     norm: Tensor = torch.linalg.vector_norm(rows, dim=2, keepdim=True)
     return rows / (norm + EPS)
-
-
-def clamped_product(query: Tensor, support: Tensor) -> Tensor:
-    """max(query @ support^T, 0) of rows (M, C) and (P, C): (M, P), a new tensor. No gradient on a CPU."""
-    if _FUSED and query.device.type == "cpu" and query.dtype == torch.float32:
-        return torch.ops.mkldnn._linear_pointwise(query, support, None, "relu", [], "")  # type: ignore[no-any-return]
-    return (query @ support.t()).clamp_(min=0)
 
 
 def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:

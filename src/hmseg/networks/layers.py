@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from hmseg.exporting import is_exporting, known_equal
+from hmseg.products import product
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -122,18 +123,16 @@ class CentrePivotConv4d(nn.Module):
         """Both convolutions, where the kernel covers the support plane twice over.
 
         Most of such a kernel lies beyond the plane: one product with a matrix from all positions to all
-        positions takes fewer operations, and adds the other convolution's result while at it.
+        positions takes fewer operations.
         """
         hs, ws = rows.shape[3:5]
         over_query = self.over_query(rows, self.conv1.bias + self.conv2.bias)  # type: ignore[operator]
-        sums = over_query.flatten(0, 2).flatten(1)  # a copy: (N * hq * wq, hs * ws * C')
         taps = tap_choice(hs, ws, self.conv2.kernel_size[0]).to(rows.dtype)
         # A product, for its gradient is one too; that of an index would add up element by element.
         matrix = (self.conv2.weight.flatten(2) @ taps).view(*self.conv2.weight.shape[:2], hs * ws, hs * ws)
-        matrix = matrix.permute(2, 1, 3, 0).flatten(2).flatten(0, 1)  # from (position, C) to (position, C')
-        flat = rows.flatten(0, 2).flatten(1)
-        result = torch.addmm(sums, flat, matrix) if torch.is_grad_enabled() else sums.addmm_(flat, matrix)
-        return result.view(over_query.shape)
+        matrix = matrix.permute(3, 0, 2, 1).flatten(2).flatten(0, 1)  # to (position, C') from (position, C)
+        over_support = product(rows.flatten(0, 2).flatten(1), matrix)
+        return added(over_support.view(over_query.shape), over_query)
 
     def _on_single_support_position(self, x: Tensor) -> Tensor:
         """The same on (N, C, hq, wq): the support kernel meets its centre only: one convolution does."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hmseg.exporting import is_exporting
+from hmseg.products import Linear
 
 MASKED = -100.0
 """Added to the logit of a pair that must not see each other; published, in place of minus infinity."""
@@ -119,8 +120,8 @@ class WindowAttention(nn.Module):
         self.register_buffer(
             "relative_position_index", relative_position_index(window, dimensions), persistent=False
         )
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=TABLE_STD)
 
     def forward(self, windows: Tensor, bias: Tensor) -> Tensor:
@@ -149,8 +150,8 @@ class Mlp(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
+        self.fc1 = Linear(channels, hidden)
+        self.fc2 = Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""
