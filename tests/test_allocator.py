@@ -18,7 +18,7 @@ done = keep_freed_memory()
 def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def work():
-    blocks = [torch.ones(20 * 2**20 // 4) for _ in range(4)]
+    blocks = [torch.ones(size * 2**20 // 4) for size in (20, 60)]
 for _ in range(8):  # small things that stay settle between the blocks
     work()
 before = pages()
@@ -26,7 +26,7 @@ for _ in range(5):
     work()
 print(done, (pages() - before) * mmap.PAGESIZE)
 """
-WHOLE = 5 * 4 * 20 * 2**20
+WHOLE = 5 * 80 * 2**20
 """Bytes that the five rounds ask for."""
 
 
