@@ -4,8 +4,9 @@ python benchmarks/performance.py results/performance [--models hsnet asnet vat] 
     [--backbones resnet50 …] [--scenarios forward1 forward5 step evaluation1 evaluation5 kept_evaluation1]
     [--root VOC2012] [--side 400] [--batch 1] [--repeats 5] [--episodes 100] [--device auto]
 
-Of each cell, in processes of their own: time of both ways in turns, after a check that they give the same
-numbers; peak memory of each way alone; floating-point operations and bytes. One record per cell is added to
+Of each cell, after a check that both ways give the same numbers: their times, in turns, each in a process of
+its own as its programs run; the baseline's again with the setting of the C library that hmseg's programs
+make; peak memory of each way alone; floating-point operations and bytes. One record per cell is added to
 NAME.jsonl with commit, versions and hardware; NAME.md shows the last record of each cell, NAME.svg all of
 them over the commits. Evaluations read photos: they are left out without --root.
 """
@@ -25,18 +26,22 @@ from typing import Any
 import torch
 from measures import ceilings, operations_and_bytes, peak_memory
 from performance_report import plot, report
-from scenarios import PRODUCT, PUBLISHED, SCENARIOS, SIDES, Cell, works_of
-from timing import interleaved, made_on, write
+from scenarios import PRODUCT, PUBLISHED, PUBLISHED_KEEPING, SCENARIOS, SIDES, Cell, works_of
+from timing import made_on, write
+from turns import EndedError, in_turns, take_turns
 
 from hmseg.allocator import keep_freed_memory
 
 Record = dict[str, Any]
-PARTS = ("time", "memory", "operations", "ceilings")
+PARTS = ("time", "turns", "memory", "operations", "ceilings")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure the cells, add their records, write table and plot."""
     args = parse(argv)
+    if args.part == "turns":
+        turns(Cell(**json.loads(args.cell)), args)
+        return
     if args.part:
         print(json.dumps(measure(Cell(**json.loads(args.cell)), args)))
         return
@@ -73,7 +78,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's own choice")
     parser.add_argument("--cell", help=argparse.SUPPRESS)  # measure one part of one cell in this process
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
-    parser.add_argument("--way", choices=(PUBLISHED, PRODUCT), help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=(PUBLISHED, PRODUCT, PUBLISHED_KEEPING), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.out is None and args.part is None:
         parser.error("give the path of the results without its ending, such as results/performance")
@@ -105,22 +110,52 @@ def one(cell: Cell, args: argparse.Namespace) -> Record:
     """The record of one cell; where a part fails, the last line of what it said."""
     public = {key: value for key, value in cell._asdict().items() if key not in ("root", "weights")}
     record: Record = {"format": 1, "cell": public, "ceilings": ceilings_of(cell, args.threads)}
-    parts: list[tuple[str, ...]] = [("time",), *(("memory", "--way", way) for way in (PUBLISHED, PRODUCT))]
-    if not cell.is_evaluation:
-        parts.append(("operations",))
+    # Operations come first: they are counted only where both ways give the same numbers.
+    parts: list[tuple[str, ...]] = [("time",) if cell.is_evaluation else ("operations",)]
+    parts += [("memory", "--way", way) for way in (PUBLISHED, PRODUCT)]
     for part, *options in parts:
         found = run(cell, part, args, options)
         if "failed" in found:
             return record | {"failed": f"{part}: {found['failed']}"} | made_on()
         record[part] = {**record.get(part, {}), **found}
+    if not cell.is_evaluation:
+        try:
+            record["time"] = times_in_turns(cell, args)
+        except EndedError as error:
+            return record | {"failed": f"time: {error}"} | made_on()
     return record | made_on()
+
+
+def times_in_turns(cell: Cell, args: argparse.Namespace) -> dict[str, list[float]]:
+    """Of both ways in turns, then of the baseline with the other setting (three at once may not fit)."""
+
+    def programs(*ways: str) -> dict[str, list[str]]:
+        return {way: [__file__, *words(cell, "turns", args), "--way", way] for way in ways}
+
+    both = in_turns(programs(PUBLISHED, PRODUCT), args.repeats)
+    return both if cell.device == "cuda" else both | in_turns(programs(PUBLISHED_KEEPING), args.repeats)
+
+
+def turns(cell: Cell, args: argparse.Namespace) -> None:
+    """One way of a cell, whenever it is its turn."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.way != PUBLISHED:
+        keep_freed_memory()
+    way = PRODUCT if args.way == PRODUCT else PUBLISHED
+    take_turns(works_of(cell, (way,))[way])
+
+
+def words(cell: Cell, part: str, args: argparse.Namespace) -> list[str]:
+    """Of the command line that measures a part of a cell."""
+    numbers = ["--repeats", str(args.repeats), "--threads", str(args.threads)]
+    return ["--cell", json.dumps(cell._asdict()), "--part", part, *numbers]
 
 
 def run(cell: Cell, part: str, args: argparse.Namespace, options: Sequence[str]) -> Record:
     """One part of a cell in a process of its own."""
-    numbers = ["--repeats", str(args.repeats), "--threads", str(args.threads)]
-    words = [sys.executable, __file__, "--cell", json.dumps(cell._asdict()), "--part", part]
-    done = subprocess.run([*words, *numbers, *options], capture_output=True, text=True)
+    command = [sys.executable, __file__, *words(cell, part, args), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return dict(json.loads(done.stdout.splitlines()[-1]))
     said = [line for line in done.stderr.strip().splitlines() if line.strip()]
@@ -159,13 +194,10 @@ def measure(cell: Cell, args: argparse.Namespace) -> Record:
         if cell.keeps_maps or not cell.is_evaluation:
             work()  # finds the first one's files, or the optimiser's state and the first step's gradients
         return {way: peak_memory(device), f"{way}, before": before}
-    keep_freed_memory()  # as hmseg's programs do; for both ways, as they take turns in one process
     works = works_of(cell)
     if args.part == "operations":
         return {way: operations_and_bytes(work) for way, work in works.items()}
-    if cell.is_evaluation:  # minutes long: no warming up, and it is done once
-        return {way: [work()] for way, work in works.items()}
-    return dict(interleaved(works, args.repeats))
+    return {way: [work()] for way, work in works.items()}  # minutes long: no warming up, and done once
 
 
 if __name__ == "__main__":

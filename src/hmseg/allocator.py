@@ -21,8 +21,8 @@ def keep_freed_memory() -> bool:
     """Tells the C library to take all blocks from its heap and to keep what is freed, for the whole process.
 
     A process then never gets smaller, and gaps between blocks may make it larger (VAT's training step by a
-    fifth). Nothing is done where the C library is not glibc, or where the user has set its allocator by ``MALLOC_…_``
-    or ``GLIBC_TUNABLES``. The programs call it; a library that imports hmseg is left as it is.
+    fifth). Nothing is done where the C library is not glibc, or where the user has set its allocator by
+    ``MALLOC_…_`` or ``GLIBC_TUNABLES``. The programs call it; a library that imports hmseg is left as it is.
 
     Returns:
         Whether it was done.
