@@ -225,7 +225,7 @@ def photograph(folder: Path, picture: Path, height: int = 1100) -> None:
 
     page = (folder / "report.html").absolute()
     subprocess.run([sys.executable, "-m", "hmseg.report", f"sweep={folder}"], check=True)
-    look(page, picture.absolute(), width=1000, height=height)
+    look(page, picture.absolute(), width=1120, height=height)
     image = Image.open(picture)
     image.crop((0, 0, image.width, min(height, image.height))).quantize(256).save(picture, optimize=True)
 
