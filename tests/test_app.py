@@ -97,13 +97,25 @@ def started(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], 
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+        said, found = "", None
+        while not found and (line := process.stdout.readline()):
+            said += line
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
         assert found, said + process.communicate(timeout=60)[1]
         yield process, int(found[1])
     finally:
         process.kill()
         process.communicate()
+
+
+def test_it_says_what_the_bundled_network_is_good_for(tmp_path: Path) -> None:
+    with started(tmp_path) as (_, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/api/about")
+        assert (
+            "trained on drawn shapes, and on photos it is worse" in connection.getresponse().read().decode()
+        )
+        connection.close()
 
 
 def test_it_serves_on_the_loopback_until_it_is_interrupted(tmp_path: Path) -> None:
@@ -114,6 +126,7 @@ def test_it_serves_on_the_loopback_until_it_is_interrupted(tmp_path: Path) -> No
         answer = connection.getresponse()
         about = answer.read().decode()
         assert answer.status == 200 and '"own":"hybrid","reference":"feature"' in about
+        assert '"note":null' in about
         connection.close()
         hexed = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]] if (
             Path("/proc/net/tcp").is_file()

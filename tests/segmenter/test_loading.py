@@ -70,11 +70,14 @@ def test_other_settings_than_in_training(tmp_path: Path) -> None:
 
 
 def test_the_bundled_one_is_found_or_said_to_be_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_checkpoint(tmp_path / "a.ckpt")
+    Segmenter.from_checkpoint(tmp_path / "a.ckpt")
+    assert not caplog.messages
     monkeypatch.setattr(loading, "BUNDLED", tmp_path / "a.ckpt")
     assert Segmenter.from_checkpoint().side == SIDE
+    assert caplog.messages == [loading.BUNDLED_NOTE]
     (tmp_path / "a.ckpt").unlink()
     with pytest.raises(CheckpointError, match="no bundled checkpoint .* 'python -m hmseg.train' trains one"):
         Segmenter.from_checkpoint()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -19,8 +20,16 @@ from hmseg.networks.shots import JOINED, find_aggregation
 from hmseg.run_checkpoints import BACKBONE, entry, fingerprint, read_checkpoint, unpack
 from hmseg.weights import KEPT
 
+log = logging.getLogger(__name__)
+
 BUNDLED = Path(str(resources.files("hmseg") / "assets" / "segmenter.ckpt"))
 """The checkpoint for those who have none."""
+BUNDLED_NOTE = (
+    "no checkpoint was given, so the bundled network is used: it was trained on drawn shapes, and on photos "
+    "it is worse than no training at all (docs/model_card.md); for photos give the checkpoint of a network "
+    "that was trained on photos"
+)
+"""What everyone is told who uses it."""
 NAMES = ("best.ckpt", "last.ckpt")
 """Looked for in a run folder."""
 BACKBONES: Mapping[str, Callable[..., Backbone]] = {
@@ -68,6 +77,8 @@ def load(
         WeightsError: the backbone's weights can't be had.
     """
     file = find_checkpoint(path)
+    if file == BUNDLED:
+        log.warning(BUNDLED_NOTE)
     checkpoint = read_checkpoint(file)
     config = entry(checkpoint).get("config")
     if not isinstance(config, dict):
