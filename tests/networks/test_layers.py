@@ -67,6 +67,15 @@ def test_resizing_one_plane_leaves_the_other_alone() -> None:
     assert resize_query_plane(x, (4, 5)) is x
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_resizing_keeps_channels_innermost(batch: int) -> None:
+    rows = torch.randn(batch, 4, 5, 3, 2, 6)
+    x = rows.permute(0, 5, 1, 2, 3, 4)
+    got = resize_query_plane(x, (7, 6))
+    assert got.permute(0, 2, 3, 4, 5, 1).is_contiguous()
+    torch.testing.assert_close(got, resize_query_plane(x.contiguous(), (7, 6)))
+
+
 def test_upsample() -> None:
     x = torch.randn(1, 2, 3, 4)
     expected = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)

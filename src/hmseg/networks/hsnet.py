@@ -17,6 +17,7 @@ from hmseg.networks.group_norm import GroupNorm4d
 from hmseg.networks.layers import (
     CentrePivotConv4d,
     Upsample2x,
+    added,
     resize_query_plane,
     resize_support_plane,
 )
@@ -94,4 +95,4 @@ def add_resized(deeper: Tensor, shallower: Tensor) -> Tensor:
     VGG-16 rounds down, so at some sizes the deeper plane is smaller and is resized too.
     """
     resized = resize_query_plane(deeper, (shallower.shape[2], shallower.shape[3]))
-    return resize_support_plane(resized, (shallower.shape[4], shallower.shape[5])) + shallower
+    return added(resize_support_plane(resized, (shallower.shape[4], shallower.shape[5])), shallower)

@@ -31,6 +31,11 @@ def resize_query_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
     n, c, hq, wq, hs, ws = x.shape
     if known_equal((hq, wq), size):
         return x
+    rows = x.permute(0, 2, 3, 4, 5, 1)
+    if rows.is_contiguous() and not is_exporting():
+        # A channels-last image, and one that says so for a batch of one: else it is resized plane by plane.
+        image = resize(rows.view(n, hq, wq, hs * ws * c).permute(0, 3, 1, 2), size)
+        return image.permute(0, 2, 3, 1).reshape(n, *size, hs, ws, c).permute(0, 5, 1, 2, 3, 4)
     planes = x.permute(0, 4, 5, 1, 2, 3).reshape(n, hs * ws * c, hq, wq)
     planes = resize(planes, size)
     return planes.reshape(n, hs, ws, c, *size).permute(0, 3, 4, 5, 1, 2)
