@@ -26,6 +26,7 @@ from typing import Any
 import pytorch_lightning as pl
 from timing import made_on, write
 
+from hmseg.allocator import keep_freed_memory
 from hmseg.assembly import build_callbacks, build_datamodule, build_loggers, build_module, build_trainer
 from hmseg.config import compose
 
@@ -87,6 +88,7 @@ def train(args: argparse.Namespace, folder: Path) -> list[Sample]:
     data = build_datamodule(cfg)
     watch = Watch()
     trainer = build_trainer(cfg, build_callbacks(cfg) | {"watch": watch}, build_loggers(cfg))
+    keep_freed_memory()  # as the program does
     trainer.fit(build_module(cfg, data), data)
     return watch.samples
 
