@@ -87,7 +87,7 @@ def train(args: argparse.Namespace, folder: Path) -> list[Sample]:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build_datamodule(cfg)
     watch = Watch()
-    trainer = build_trainer(cfg, build_callbacks(cfg) | {"watch": watch}, build_loggers(cfg))
+    trainer = build_trainer(cfg, build_callbacks(cfg) | {"watch": watch}, build_loggers(cfg, "train"))
     keep_freed_memory()  # as the program does
     trainer.fit(build_module(cfg, data), data)
     return watch.samples

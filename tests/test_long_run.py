@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import importlib
 import os
@@ -87,3 +88,9 @@ def test_the_page_shows_growth(long_run: ModuleType, tmp_path: Path, leak: float
 def test_a_look_sees_this_process(long_run: ModuleType) -> None:
     found = long_run.look(3, 1)
     assert 20 < found["rss_mb"] < 20_000 and found["handles"] > 2 and found["step"] == 3
+
+
+def test_a_run_is_watched(long_run: ModuleType, tmp_path: Path) -> None:
+    given = argparse.Namespace(side=64, batch=1, steps=10, workers=0, epochs=1)
+    (found,) = long_run.train(given, tmp_path)
+    assert found["step"] == 10 and found["epoch"] == 1 and found[long_run.COLUMNS[2]] > 100
