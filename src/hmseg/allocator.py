@@ -1,8 +1,7 @@
 """Memory that was freed stays with the process: fewer page faults in work that asks for the same again.
 
 A pass on a CPU makes and frees hundreds of maps. By default glibc gives large blocks back to the system at
-once, and memory at the heap's end too, and fetches all of it anew, page by page: a tenth of HSNet's forward
-pass, a third of VAT's (docs/performance.md).
+once, and memory at the heap's end too, and fetches all of it anew, page by page (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ KEPT = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Tells the C library to take all blocks from its heap and to keep what is freed, for the whole process.
 
-    A process then never gets smaller, and gaps between blocks may make it larger (VAT's training step by a
-    fifth). Nothing is done where the C library is not glibc, or where the user has set its allocator by
-    ``MALLOC_…_`` or ``GLIBC_TUNABLES``. The programs call it; a library that imports hmseg is left as it is.
+    A process then never gets smaller, and gaps between blocks may make it larger. Nothing is done where the C
+    library is not glibc, or where the user has set its allocator by ``MALLOC_…_`` or ``GLIBC_TUNABLES``. The
+    programs call it; a library that imports hmseg is left as it is.
 
     Returns:
         Whether it was done.

@@ -1,7 +1,7 @@
 """Products with a matrix on a CPU by oneDNN, forward and backward.
 
 PyTorch's own float32 products on a CPU are MKL's, which keep to narrower instructions on AMD's processors:
-oneDNN's take four fifths of their time on some (Zen 4) and less than half on others (Zen 5).
+oneDNN's take half of their time there (results/pieces.md).
 """
 
 from __future__ import annotations

@@ -25,9 +25,8 @@ log = logging.getLogger(__name__)
 BUNDLED = Path(str(resources.files("hmseg") / "assets" / "segmenter.ckpt"))
 """The checkpoint for those who have none."""
 BUNDLED_NOTE = (
-    "no checkpoint was given, so the bundled network is used: it was trained on drawn shapes, and on photos "
-    "it is worse than no training at all (docs/model_card.md); for photos give the checkpoint of a network "
-    "that was trained on photos"
+    "the bundled network was trained on drawn shapes, and on photos it is worse than no training at all "
+    "(docs/model_card.md); for photos give the checkpoint of a network that was trained on photos"
 )
 """What everyone is told who uses it."""
 NAMES = ("best.ckpt", "last.ckpt")
