@@ -98,23 +98,22 @@ class ResNetBackbone(Backbone):
         """Residual sums of the blocks, before the block's last ReLU; channels last in memory."""
         x = images.contiguous(memory_format=torch.channels_last)
         x = self.maxpool(self.convolve(self.conv1, self.bn1, x, relu=True))
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in layer:
-                x = self._bottleneck(block, x)
-                if layer is self.layer1 and block is not layer[-1]:
-                    x = x.relu_()
-                else:
-                    yield x
-                    x = x.relu()  # not in place: the caller holds the map
+        for block in self.layer1[:-1]:
+            x = self._bottleneck(block, x, relu=True)
+        for block in (self.layer1[-1], *self.layer2, *self.layer3, *self.layer4):
+            if block is not self.layer1[-1]:
+                x = x.relu()  # not in place: the caller holds the map
+            x = self._bottleneck(block, x)
+            yield x
 
-    def _bottleneck(self, block: Any, x: Tensor) -> Tensor:
-        """The block up to its last ReLU; ``x``, which nobody else holds, serves as memory of the sum."""
+    def _bottleneck(self, block: Any, x: Tensor, relu: bool = False) -> Tensor:
+        """The block, up to its last ReLU or with it; ``x``, which nobody else holds, is the sum's memory."""
         out = self.convolve(block.conv1, block.bn1, x, relu=True)
         out = self.convolve(block.conv2, block.bn2, out, relu=True)
         shortcut = (
             x if block.downsample is None else self.convolve(block.downsample[0], block.downsample[1], x)
         )
-        return self.convolve(block.conv3, block.bn3, out, onto=shortcut)
+        return self.convolve(block.conv3, block.bn3, out, relu, onto=shortcut)
 
 
 class VGG16Backbone(Backbone):

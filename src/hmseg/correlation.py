@@ -5,13 +5,16 @@ REFERENCE section 3; Min et al., "Hypercorrelation Squeeze for Few-Shot Segmenta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from hmseg.exporting import is_exporting, repeat_rows
-from hmseg.products import clamped_product
+from hmseg.products import StackedProducts, clamped_product
+
+Pieces = Iterator[tuple[slice, Tensor]]
+"""Of one query and one support: which query positions, and their similarities (positions, L, hs * ws)."""
 
 EPS = 1e-5
 """Added to the norm of each feature vector, as published (not the maximum of the two)."""
@@ -29,28 +32,65 @@ def unit_features(features: Tensor) -> Tensor:
     return features / (norm + EPS)
 
 
-def unit_rows(features: Tensor) -> Tensor:
-    """:func:`unit_features` of (N, C, h, w) as rows (N, h * w, C)."""
-    rows = features.permute(0, 2, 3, 1).flatten(1, 2)
-    norm: Tensor = torch.linalg.vector_norm(rows, dim=2, keepdim=True)
-    return rows / (norm + EPS)
+def unit_rows(features: Tensor, out: Tensor | None = None) -> Tensor:
+    """:func:`unit_features` of one map (C, h, w) as rows (h * w, C), written to ``out`` where that is given."""
+    rows = features.permute(1, 2, 0).flatten(0, 1)
+    norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return torch.div(rows, norm + EPS, out=out)
 
 
-def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
-    """The correlations of the maps of a level, some query positions at a time. No gradient on a CPU.
+def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Iterator[Pieces]:
+    """For each support the correlations of a level's maps, some query positions at a time.
+
+    No gradient, on a CPU. Pieces have one size, so the last may begin within the one before it.
 
     Args:
-        query: L maps as unit rows (P, C_l).
-        support: L maps as unit rows (P', C_l).
+        query: L maps (B, C_l, hq, wq), all of one plane.
+        support: L maps (B * K, C_l, hs, ws).
 
     Yields:
-        Which query positions, and their similarities (positions, L, P').
+        The pieces of a support.
     """
-    rows = max(LEAST_ROWS, PIECE // (len(support) * len(support[0])))
-    for start in range(0, len(query[0]), rows):
-        part = slice(start, min(len(query[0]), start + rows))
-        pairs = zip(query, support, strict=True)
-        yield part, torch.stack([clamped_product(q[part], s) for q, s in pairs], dim=1)
+    shots = [shots_of(q, s) for q, s in zip(query, support, strict=True)][0]
+    positions, targets = (maps[0].shape[-2] * maps[0].shape[-1] for maps in (query, support))
+    pieces = -(-positions // max(LEAST_ROWS, PIECE // (len(support) * targets)))
+    rows = -(-positions // pieces)
+    stacks = pieces > 1 and len({each.shape[1] for each in query}) == 1
+    for n in range(len(support[0])):
+        if n % shots == 0:
+            of_query = [each[n // shots] for each in query]
+            asked = rows_beside(of_query, dim=1) if stacks else [unit_rows(each) for each in of_query]
+        shown = [each[n] for each in support]
+        multiply = _stacked(asked, shown, rows) if isinstance(asked, Tensor) else _one_by_one(asked, shown)
+        yield _pieces(multiply, positions, rows)
+
+
+def _pieces(multiply: Callable[[slice], Tensor], positions: int, rows: int) -> Pieces:
+    for start in range(0, positions, rows):
+        part = slice(min(start, positions - rows), min(start + rows, positions))
+        yield part, multiply(part)
+
+
+def _stacked(asked: Tensor, support: Sequence[Tensor], rows: int) -> Callable[[slice], Tensor]:
+    """All maps in one product, which pays where the support's rows serve several pieces."""
+    products = StackedProducts(rows_beside(support, dim=0), rows)
+    return lambda part: products(asked[part])
+
+
+def _one_by_one(asked: Sequence[Tensor], support: Sequence[Tensor]) -> Callable[[slice], Tensor]:
+    pairs = [(each, unit_rows(other)) for each, other in zip(asked, support, strict=True)]
+    return lambda part: torch.stack([clamped_product(each[part], other) for each, other in pairs], dim=1)
+
+
+def rows_beside(maps: Sequence[Tensor], dim: int) -> Tensor:
+    """:func:`unit_rows` of L maps (C, h, w) as (h * w, L, C) with ``dim`` 1, as (L, h * w, C) with 0."""
+    channels, *plane = maps[0].shape
+    shape = [plane[0] * plane[1], channels]
+    shape.insert(dim, len(maps))
+    result = maps[0].new_empty(shape)
+    for each, rows in zip(maps, result.unbind(dim), strict=True):
+        unit_rows(each, out=rows)
+    return result
 
 
 def correlate(query: Tensor, support: Tensor) -> Tensor:
@@ -73,7 +113,7 @@ def correlate(query: Tensor, support: Tensor) -> Tensor:
     shots = shots_of(query, support)
     query_size, support_size = query.shape[2:], support.shape[2:]
     if on_plain_cpu(query, support):
-        q, s = unit_rows(query), unit_rows(support)
+        q, s = ([unit_rows(each) for each in maps] for maps in (query, support))
         pairs = [clamped_product(q[n // shots], each) for n, each in enumerate(s)]
         similarity = pairs[0][None] if len(pairs) == 1 else torch.stack(pairs)
     else:
@@ -98,27 +138,10 @@ def hypercorrelation(query: Sequence[Tensor], support: Sequence[Tensor]) -> Tens
     planes = (*query[0].shape[2:], *support[0].shape[2:])
     result = query[0].new_empty(len(support[0]), len(support), *planes)
     flat = result.view(*result.shape[:2], planes[0] * planes[1], -1)
-    for n, (q, s) in enumerate(episodes_of(query, support)):
-        for part, similarities in similarity_pieces(q, s):
+    for n, pieces in enumerate(similarity_pieces(query, support)):
+        for part, similarities in pieces:
             flat[n, :, part] = similarities.transpose(0, 1)
     return result
-
-
-def episodes_of(
-    query: Sequence[Tensor], support: Sequence[Tensor]
-) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """For each support, the maps of its query and its own as unit rows (positions, C_l).
-
-    Args:
-        query: L maps (B, C_l, hq, wq).
-        support: L maps (B * K, C_l, hs, ws).
-    """
-    shots = [shots_of(q, s) for q, s in zip(query, support, strict=True)][0]
-    asked: list[Tensor] = []
-    for n in range(len(support[0])):
-        if n % shots == 0:
-            asked = [unit_rows(each[n // shots, None])[0] for each in query]
-        yield asked, [unit_rows(each[n, None])[0] for each in support]
 
 
 def on_plain_cpu(*maps: Tensor) -> bool:

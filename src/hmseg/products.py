@@ -52,6 +52,43 @@ def clamped_product(x: Tensor, weight: Tensor) -> Tensor:
         return _onednn(x, weight, None, "relu") if _on_onednn(x) else F.linear(x, weight).clamp_(min=0)
 
 
+class StackedProducts:
+    """max(x_l @ weight_l^T, 0) for L pairs of matrices at once, many times with the same weights.
+
+    By oneDNN it is a 1x1 convolution of L groups, whose kernel is put in order once and whose results lie
+    side by side. No gradients.
+
+    Args:
+        weights: (L, P, C).
+        rows: those that each call will have; others come out right, but may take long.
+
+    Example:
+        >>> multiply = StackedProducts(torch.tensor([[[1.0, 2.0]], [[3.0, -4.0]]]), rows=1)
+        >>> multiply(torch.tensor([[[1.0, 1.0], [1.0, 1.0]]]))
+        tensor([[[3.],
+                 [0.]]])
+    """
+
+    def __init__(self, weights: Tensor, rows: int) -> None:
+        groups, each, channels = weights.shape
+        self._weights = weights
+        self._options = [0, 0], [1, 1], [1, 1], groups  # padding, stride, dilation
+        if _on_onednn(weights):
+            kernel = weights.view(groups * each, channels, 1, 1)
+            shape = [1, groups * channels, rows, 1]
+            self._weights = torch.ops.mkldnn._reorder_convolution_weight(kernel, *self._options, shape)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(rows, L, C) -> (rows, L, P), a new tensor."""
+        with torch.no_grad():
+            if not self._weights.is_mkldnn:
+                return torch.einsum("mlc,lpc->mlp", x, self._weights).clamp_(min=0)
+            image = x.view(1, len(x), 1, -1).permute(0, 3, 1, 2)  # channels last
+            options = (*self._options, "relu", [], "")
+            result = torch.ops.mkldnn._convolution_pointwise(image, self._weights, None, *options)
+            return result.permute(0, 2, 3, 1).view(len(x), x.shape[1], -1)  # type: ignore[no-any-return]
+
+
 class Linear(nn.Linear):
     """PyTorch's linear layer, by :func:`product`."""
 

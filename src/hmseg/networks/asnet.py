@@ -18,7 +18,7 @@ from hmseg.exporting import larger
 from hmseg.masking import Masking
 from hmseg.networks.asnet_layers import AttentiveSqueezeLayer
 from hmseg.networks.fewshot import Head, Levels, maps_per_level
-from hmseg.networks.layers import Upsample2x, resize
+from hmseg.networks.layers import Upsample2x, mean_over_support, resize
 
 POOLED_WIDTH = 50
 """Support maps at least this wide are average-pooled. REFERENCE section 1."""
@@ -76,7 +76,7 @@ class ASNetHead(Head):
         squeezed2 = self.encoder_layer2(enlarged(hypercorrelation(query[2], support[2])), support_masks)
         mixed = self.encoder_layer4to3(add_context(squeezed4, squeezed3), support_masks)
         mixed = self.encoder_layer3to2(add_context(mixed, squeezed2), support_masks)
-        context = mixed.mean(dim=(-2, -1))  # (B*K, 128, h, w)
+        context = mean_over_support(mixed)  # (B*K, 128, h, w)
         return self.decoder2(self.upsample(self.decoder1(context)))  # type: ignore[no-any-return]
 
 
@@ -141,5 +141,5 @@ def add_context(deeper: Tensor, shallower: Tensor) -> Tensor:
     Returns:
         Shaped as ``shallower``.
     """
-    context = resize(deeper.mean(dim=(-2, -1)), (shallower.shape[2], shallower.shape[3]))
+    context = resize(mean_over_support(deeper), (shallower.shape[2], shallower.shape[3]))
     return shallower + context[..., None, None]

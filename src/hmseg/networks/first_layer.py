@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hmseg.correlation import episodes_of, hypercorrelation, on_plain_cpu, similarity_pieces
+from hmseg.correlation import Pieces, hypercorrelation, on_plain_cpu, similarity_pieces
 from hmseg.networks.layers import CentrePivotConv4d
 
 
@@ -35,24 +35,22 @@ def correlate_and_convolve(
     planes = (*query[0].shape[2:], *support[0].shape[2:])
     if torch.is_grad_enabled():
         return layer(_channels_last(query, support, planes))  # type: ignore[no-any-return]
-    results = [_convolved(layer, q, s, planes) for q, s in episodes_of(query, support)]
+    results = [_convolved(layer, pieces, planes) for pieces in similarity_pieces(query, support)]
     return results[0] if len(results) == 1 else torch.cat(results)
 
 
-def _convolved(
-    layer: CentrePivotConv4d, query: Sequence[Tensor], support: Sequence[Tensor], planes: tuple[int, ...]
-) -> Tensor:
-    """(1, C', hq, wq, …) of one episode's maps, as unit rows."""
+def _convolved(layer: CentrePivotConv4d, pieces: Pieces, planes: tuple[int, ...]) -> Tensor:
+    """(1, C', hq, wq, …) of one query's and one support's similarities."""
     hq, wq, hs, ws = planes
     stride = layer.support_stride
     hp, wp = -(-hs // stride), -(-ws // stride)
-    pivots = query[0].new_empty(hq * wq, hp, wp, len(query))
-    result = query[0].new_empty(hq * wq, hp, wp, layer.conv2.out_channels)
-    for part, similarities in similarity_pieces(query, support):
+    pivots = layer.conv2.weight.new_empty(hp, wp, hq * wq, layer.conv2.in_channels)
+    result = pivots.new_empty(hq * wq, hp, wp, layer.conv2.out_channels)
+    for part, similarities in pieces:
         x = similarities.view(*similarities.shape[:2], hs, ws)  # (positions, L, hs, ws)
-        pivots[part] = x[..., ::stride, ::stride].permute(0, 2, 3, 1)
+        pivots[:, :, part] = x[..., ::stride, ::stride].permute(2, 3, 0, 1)
         result[part] = layer.conv2(x).permute(0, 2, 3, 1)
-    over_query = layer.over_query(pivots.view(1, hq, wq, hp, wp, -1))
+    over_query = layer.over_query(pivots.view(1, hp, wp, hq, wq, -1).permute(0, 3, 4, 1, 2, 5))
     return result.view(over_query.shape).add_(over_query).permute(0, 5, 1, 2, 3, 4)
 
 
@@ -60,7 +58,7 @@ def _channels_last(query: Sequence[Tensor], support: Sequence[Tensor], planes: t
     """The whole hypercorrelation, kept for the gradients of the layer's weights, channels innermost."""
     hq, wq, hs, ws = planes
     result = query[0].new_empty(len(support[0]), hq * wq, hs * ws, len(support))
-    for n, (q, s) in enumerate(episodes_of(query, support)):
-        for part, similarities in similarity_pieces(q, s):
-            result[n, part] = similarities.transpose(1, 2)
+    for of_support, pieces in zip(result, similarity_pieces(query, support), strict=True):
+        for part, similarities in pieces:
+            of_support[part] = similarities.transpose(1, 2)
     return result.view(-1, *planes, len(support)).permute(0, 5, 1, 2, 3, 4)

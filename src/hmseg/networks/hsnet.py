@@ -18,6 +18,7 @@ from hmseg.networks.layers import (
     CentrePivotConv4d,
     Upsample2x,
     added,
+    mean_over_support,
     resize_query_plane,
     resize_support_plane,
 )
@@ -59,7 +60,7 @@ class HSNetHead(Head):
         squeezed2 = squeezed(self.encoder_layer2, query[2], support[2])
         mixed = self.encoder_layer4to3(add_resized(squeezed4, squeezed3))
         mixed = self.encoder_layer3to2(add_resized(mixed, squeezed2))
-        context = mixed.mean(dim=(-2, -1))  # (B*K, 128, h, w)
+        context = mean_over_support(mixed)  # (B*K, 128, h, w)
         return self.decoder2(self.upsample(self.decoder1(context)))  # type: ignore[no-any-return]
 
 

@@ -51,6 +51,14 @@ def resize_support_plane(x: Tensor, size: tuple[int, int]) -> Tensor:
     return planes.reshape(n, hq, wq, c, *size).permute(0, 3, 1, 2, 4, 5)
 
 
+def mean_over_support(x: Tensor) -> Tensor:
+    """The mean over the support plane of (N, C, hq, wq, hs, ws): (N, C, hq, wq), strides as before."""
+    rows = x.permute(0, 2, 3, 4, 5, 1)
+    if is_exporting() or not rows.is_contiguous():
+        return x.mean(dim=(-2, -1))
+    return rows.flatten(3, 4).mean(dim=3).permute(0, 3, 1, 2)
+
+
 class CentrePivotConv4d(nn.Module):
     """Centre-pivot 4-D convolution: a 2-D convolution over each of the two planes, summed.
 
@@ -119,7 +127,7 @@ class CentrePivotConv4d(nn.Module):
             (N, hq, wq, h, w, C').
         """
         n, hq, wq, h, w, c = pivots.shape
-        planes = pivots.permute(0, 3, 4, 1, 2, 5).reshape(n * h * w, hq, wq, c).permute(0, 3, 1, 2)
+        planes = pivots.permute(0, 3, 4, 1, 2, 5).contiguous().view(n * h * w, hq, wq, c).permute(0, 3, 1, 2)
         bias = self.conv1.bias if bias is None else bias
         result = F.conv2d(planes, self.conv1.weight, bias, padding=self.conv1.padding)
         return result.permute(0, 2, 3, 1).reshape(n, h, w, hq, wq, -1).permute(0, 3, 4, 1, 2, 5)
