@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hmseg.exporting import is_exporting, repeat_rows
 from hmseg.products import StackedProducts, clamped_product
@@ -24,6 +25,10 @@ PIECE = 2_500_000
 
 LEAST_ROWS = 250
 """Query positions that a piece has at least: for each the product puts the whole support in order anew."""
+
+
+EVEN = 16
+"""What a kernel's size should be a multiple of for oneDNN."""
 
 
 def unit_features(features: Tensor) -> Tensor:
@@ -55,11 +60,11 @@ def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Ite
     positions, targets = (maps[0].shape[-2] * maps[0].shape[-1] for maps in (query, support))
     pieces = -(-positions // max(LEAST_ROWS, PIECE // (len(support) * targets)))
     rows = -(-positions // pieces)
-    stacks = pieces > 1 and len({each.shape[1] for each in query}) == 1
+    alike = len({each.shape[1] for each in query}) == 1
     for n in range(len(support[0])):
         if n % shots == 0:
             of_query = [each[n // shots] for each in query]
-            asked = rows_beside(of_query, dim=1) if stacks else [unit_rows(each) for each in of_query]
+            asked = rows_beside(of_query, dim=1) if alike else [unit_rows(each) for each in of_query]
         shown = [each[n] for each in support]
         multiply = _stacked(asked, shown, rows) if isinstance(asked, Tensor) else _one_by_one(asked, shown)
         yield _pieces(multiply, positions, rows)
@@ -72,9 +77,13 @@ def _pieces(multiply: Callable[[slice], Tensor], positions: int, rows: int) -> P
 
 
 def _stacked(asked: Tensor, support: Sequence[Tensor], rows: int) -> Callable[[slice], Tensor]:
-    """All maps in one product, which pays where the support's rows serve several pieces."""
-    products = StackedProducts(rows_beside(support, dim=0), rows)
-    return lambda part: products(asked[part])
+    """All maps in one product."""
+    weights = rows_beside(support, dim=0)
+    positions = weights.shape[1]
+    if rows == len(asked):  # one piece: a kernel of an even size is put in order faster, and a result is cut
+        weights = F.pad(weights, (0, 0, 0, -positions % EVEN))
+    products = StackedProducts(weights, rows)
+    return lambda part: products(asked[part])[..., :positions]
 
 
 def _one_by_one(asked: Sequence[Tensor], support: Sequence[Tensor]) -> Callable[[slice], Tensor]:

@@ -18,6 +18,9 @@ from hmseg.exporting import is_exporting
 Folded = tuple[Tensor, Tensor]
 """Kernel and bias."""
 
+ORDERS = 3
+"""In how many orders a kernel is kept at most."""
+
 _OPERATORS = "_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight"
 _ONEDNN = bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
 """Whether this PyTorch has the operators that its own compiler uses on a CPU."""
@@ -26,10 +29,15 @@ if _ONEDNN:
     _ONTO = torch.ops.mkldnn._convolution_pointwise_.binary
 
 
+def on_plain_cpu(x: Tensor) -> bool:
+    """Whether ``x`` is in float32 on a CPU, without gradients, reduced precision or export."""
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
+    return plain and not torch.is_autocast_enabled("cpu") and not is_exporting()
+
+
 def _packs(x: Tensor) -> bool:
     """Whether a convolution of ``x`` takes a kernel in oneDNN's order."""
-    plain = x.device.type == "cpu" and x.dtype == torch.float32
-    return _ONEDNN and plain and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    return _ONEDNN and on_plain_cpu(x)
 
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
@@ -79,10 +87,16 @@ class FoldedConvolutions:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[nn.Module, tuple[tuple[Any, ...], Folded]] = {}
+        self._kept: dict[nn.Module, tuple[tuple[Any, ...], dict[Any, Folded]]] = {}
 
     def __call__(
-        self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, relu: bool = False, onto: Tensor | None = None
+        self,
+        conv: nn.Conv2d,
+        norm: nn.BatchNorm2d,
+        x: Tensor,
+        relu: bool = False,
+        onto: Tensor | None = None,
+        padded: bool = False,
     ) -> Tensor:
         """norm(conv(x)), in eval mode whatever the norm is told.
 
@@ -92,37 +106,53 @@ class FoldedConvolutions:
             x: (N, C, H, W).
             relu: pass the result through a ReLU.
             onto: a tensor to which the result is added in place, and which is given back.
+            padded: ``x`` is a part of an image, of any size, and has around it already what belongs there.
         """
         if is_exporting():
             return _unfolded(conv, norm, x, relu, onto)
-        kernel, bias = self.folded(conv, norm, x)
-        options = conv.padding, conv.stride, conv.dilation, conv.groups
-        if kernel.is_mkldnn:
+        kernel, bias = self.folded(conv, norm, x, any_size=padded)
+        options = (0, 0) if padded else conv.padding, conv.stride, conv.dilation, conv.groups
+        if _packs(x):
             if onto is not None:
                 return _ONTO(onto, x, kernel, bias, *options, "add", 1.0, "relu" if relu else None, [], "")  # type: ignore[no-any-return]
             return _POINTWISE(x, kernel, bias, *options, "relu" if relu else "none", [], "")  # type: ignore[no-any-return]
-        result = F.conv2d(x, kernel, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+        result = F.conv2d(x, kernel, bias, conv.stride, options[0], conv.dilation, conv.groups)
         if onto is not None:
             result = onto.add_(result)
         return result.relu_() if relu else result
 
-    def folded(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Folded:
+    def folded(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, any_size: bool = False) -> Folded:
         """As :func:`fold`, the kernel in oneDNN's order for images such as ``x`` where that is of use.
 
-        The same tensors are given while no weight changes.
+        The same tensors are given while no weight changes and images keep their shape.
+
+        Args:
+            conv: the convolution.
+            norm: the batch norm behind it.
+            x: the images.
+            any_size: the kernel shall serve images of other sizes.
         """
-        parts = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-        packed = _packs(x)
-        state = (*map(_state, parts), norm.eps, packed)
-        kept = self._kept.get(conv)
-        if kept is None or kept[0] != state:
+        state = self.state(conv, norm)
+        if conv not in self._kept or self._kept[conv][0] != state:
+            self._kept[conv] = state, {}
+        kept = self._kept[conv][1]
+        order = _order(conv, x, any_size)
+        if order not in kept:
+            if len(kept) == ORDERS:
+                del kept[next(iter(kept))]
             with torch.no_grad():
                 kernel, bias = fold(conv, norm)
-                if packed:
+                if order is not None:
                     options = conv.padding, conv.stride, conv.dilation, conv.groups
                     kernel = torch.ops.mkldnn._reorder_convolution_weight(kernel, *options, list(x.shape))
-                kept = self._kept[conv] = state, (kernel, bias)
-        return kept[1]
+                kept[order] = kernel, bias
+        return kept[order]
+
+    @staticmethod
+    def state(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Any, ...]:
+        """What changes with the weights of either."""
+        parts = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        return (*map(_state, parts), norm.eps)
 
     def __deepcopy__(self, memo: Any) -> FoldedConvolutions:
         return FoldedConvolutions()
@@ -137,6 +167,18 @@ def _unfolded(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, relu: bool, onto
     if onto is not None:
         result = onto + result
     return result.relu() if relu else result
+
+
+def _order(conv: nn.Conv2d, x: Tensor, any_size: bool) -> tuple[Any, ...] | None:
+    """What the order depends on in which oneDNN wants a kernel for these images; None: as it is.
+
+    A kernel in an order for other images can take twenty times the time. Those of 1x1 have several.
+    """
+    if not _packs(x):
+        return None
+    if conv.kernel_size != (1, 1):
+        return (torch.get_num_threads(),)
+    return None if any_size else (torch.get_num_threads(), *x.shape)
 
 
 def _state(tensor: Tensor | None) -> tuple[Any, ...] | None:

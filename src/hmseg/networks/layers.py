@@ -19,6 +19,10 @@ from hmseg.exporting import is_exporting, known_equal
 from hmseg.products import product
 
 
+FEW_OUTPUTS = 4
+"""Support positions up to which each is a product of its own where no gradient is wanted."""
+
+
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize with aligned corners of (N, C, h, w), the field's only way to resize features."""
     if known_equal((x.shape[-2], x.shape[-1]), size):
@@ -113,8 +117,33 @@ class CentrePivotConv4d(nn.Module):
             return self._dense_over_support(rows).permute(0, 5, 1, 2, 3, 4)
         rows, pivots = with_pivots(rows, self.support_stride)
         over_query = self.over_query(pivots)
-        over_support = self.conv2(rows.flatten(0, 2).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        over_support = self._over_support(rows.flatten(0, 2))
         return added(over_support.reshape(over_query.shape), over_query).permute(0, 5, 1, 2, 3, 4)
+
+    def _over_support(self, rows: Tensor) -> Tensor:
+        """The convolution over the support plane: (P, hs, ws, C) -> (P, hs', ws', C')."""
+        sides = [-(-side // self.support_stride) for side in rows.shape[1:3]]
+        if sides[0] * sides[1] > FEW_OUTPUTS or torch.is_grad_enabled():
+            return self.conv2(rows.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+        # Almost every output lies at a border: products leave out the taps beyond it.
+        weight = self.conv2.weight.permute(0, 2, 3, 1)  # (C', k, k, C)
+        result = rows.new_empty(len(rows), *sides, len(weight))
+        spans = [
+            [self._taps(place, side) for place in range(-(-side // self.support_stride))]
+            for side in rows.shape[1:3]
+        ]
+        for i, (down, of_kernel) in enumerate(spans[0]):
+            for j, (right, of_width) in enumerate(spans[1]):
+                seen = rows[:, down, right].flatten(1)
+                result[:, i, j] = product(seen, weight[:, of_kernel, of_width].flatten(1), self.conv2.bias)
+        return result
+
+    def _taps(self, place: int, side: int) -> tuple[slice, slice]:
+        """Along one axis: the inputs that an output sees, and the kernel's taps that lie over them."""
+        kernel = self.conv2.kernel_size[0]
+        start = place * self.support_stride - kernel // 2
+        first, last = max(0, start), min(side, start + kernel)
+        return slice(first, last), slice(first - start, last - start)
 
     def over_query(self, pivots: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution over the query plane.
