@@ -27,6 +27,9 @@ LEAST_ROWS = 250
 """Query positions that a piece has at least: for each the product puts the whole support in order anew."""
 
 
+STACKED_FROM = 400
+"""Query positions from which on it pays to put a support's rows in order, to make all maps in one product."""
+
 EVEN = 16
 """What a kernel's size should be a multiple of for oneDNN."""
 
@@ -60,11 +63,11 @@ def similarity_pieces(query: Sequence[Tensor], support: Sequence[Tensor]) -> Ite
     positions, targets = (maps[0].shape[-2] * maps[0].shape[-1] for maps in (query, support))
     pieces = -(-positions // max(LEAST_ROWS, PIECE // (len(support) * targets)))
     rows = -(-positions // pieces)
-    alike = len({each.shape[1] for each in query}) == 1
+    stacks = positions >= STACKED_FROM and len({each.shape[1] for each in query}) == 1
     for n in range(len(support[0])):
         if n % shots == 0:
             of_query = [each[n // shots] for each in query]
-            asked = rows_beside(of_query, dim=1) if alike else [unit_rows(each) for each in of_query]
+            asked = rows_beside(of_query, dim=1) if stacks else [unit_rows(each) for each in of_query]
         shown = [each[n] for each in support]
         multiply = _stacked(asked, shown, rows) if isinstance(asked, Tensor) else _one_by_one(asked, shown)
         yield _pieces(multiply, positions, rows)
