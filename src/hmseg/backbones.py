@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -17,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hmseg.errors import ConfigError, unknown
-from hmseg.folding import FoldedConvolutions, on_plain_cpu
-from hmseg.surrounded import Box, Grounds, box_of, sums_around
+from hmseg.folding import FoldedConvolutions
 from hmseg.weights import load_weights
 
 
@@ -94,51 +92,19 @@ class ResNetBackbone(Backbone):
             for _ in range(depth)
         )
         self.convolve = FoldedConvolutions()
-        self.grounds = Grounds()
         self.freeze()
-
-    @property
-    def blocks(self) -> list[Any]:
-        """All blocks in forward order."""
-        return [*self.layer1, *self.layer2, *self.layer3, *self.layer4]
-
-    @property
-    def pairs(self) -> list[Any]:
-        """All convolutions with their norms."""
-        pairs = [(self.conv1, self.bn1)]
-        for block in self.blocks:
-            pairs += [(block.conv1, block.bn1), (block.conv2, block.bn2), (block.conv3, block.bn3)]
-            pairs += [] if block.downsample is None else [tuple(block.downsample)]
-        return pairs
 
     def maps(self, images: Tensor) -> Iterator[Tensor]:
         """Residual sums of the blocks, before the block's last ReLU; channels last in memory."""
-        found = box_of(images) if on_plain_cpu(images) and len(images) == 1 else None
-        sums = self._sums(images) if found is None else self._sums_around(images, *found)
-        return islice(sums, len(self.layer1), None)
-
-    def _sums(self, images: Tensor) -> Iterator[Tensor]:
-        """The first block's input, then each block's sum: in layer 1 after its ReLU, but for the last."""
         x = images.contiguous(memory_format=torch.channels_last)
         x = self.maxpool(self.convolve(self.conv1, self.bn1, x, relu=True))
-        yield x
-        yield from self.sums_from(0, x)
-
-    def sums_from(self, first: int, x: Tensor) -> Iterator[Tensor]:
-        """The sums of the ``first`` block, whose input ``x`` is what the block before gave, and of those
-        behind it. One that is no map is used up by the next."""
-        for index, block in enumerate(self.blocks[first:], start=first):
-            if index >= len(self.layer1):
+        for block in self.layer1[:-1]:
+            x = self._bottleneck(block, x, relu=True)
+        for block in (self.layer1[-1], *self.layer2, *self.layer3, *self.layer4):
+            if block is not self.layer1[-1]:
                 x = x.relu()  # not in place: the caller holds the map
-            x = self._bottleneck(block, x, relu=index + 1 < len(self.layer1))
+            x = self._bottleneck(block, x)
             yield x
-
-    def _sums_around(self, image: Tensor, box: Box, colour: Tensor) -> Iterator[Tensor]:
-        """As :meth:`_sums`, of an image of one colour outside the box."""
-        plain = colour[None, :, None, None].expand(image.shape)
-        weights = [self.convolve.state(*pair) for pair in self.pairs]
-        ground = self.grounds(plain, weights, lambda given: (x.clone() for x in self._sums(given)))
-        return sums_around(self, image, box, ground)
 
     def _bottleneck(self, block: Any, x: Tensor, relu: bool = False) -> Tensor:
         """The block, up to its last ReLU or with it; ``x``, which nobody else holds, is the sum's memory."""

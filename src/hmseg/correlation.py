@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hmseg.exporting import is_exporting, repeat_rows
 from hmseg.products import StackedProducts, clamped_product
@@ -81,11 +80,10 @@ def _pieces(multiply: Callable[[slice], Tensor], positions: int, rows: int) -> P
 
 def _stacked(asked: Tensor, support: Sequence[Tensor], rows: int) -> Callable[[slice], Tensor]:
     """All maps in one product."""
-    weights = rows_beside(support, dim=0)
-    positions = weights.shape[1]
-    if rows == len(asked):  # one piece: a kernel of an even size is put in order faster, and a result is cut
-        weights = F.pad(weights, (0, 0, 0, -positions % EVEN))
-    products = StackedProducts(weights, rows)
+    positions = support[0][0].numel()
+    # In one piece: a kernel of an even size is put in order faster, and so little of the result is cut off.
+    beyond = -positions % EVEN if rows == len(asked) else 0
+    products = StackedProducts(rows_beside(support, dim=0, beyond=beyond), rows)
     return lambda part: products(asked[part])[..., :positions]
 
 
@@ -94,14 +92,21 @@ def _one_by_one(asked: Sequence[Tensor], support: Sequence[Tensor]) -> Callable[
     return lambda part: torch.stack([clamped_product(each[part], other) for each, other in pairs], dim=1)
 
 
-def rows_beside(maps: Sequence[Tensor], dim: int) -> Tensor:
-    """:func:`unit_rows` of L maps (C, h, w) as (h * w, L, C) with ``dim`` 1, as (L, h * w, C) with 0."""
-    channels, *plane = maps[0].shape
-    shape = [plane[0] * plane[1], channels]
+def rows_beside(maps: Sequence[Tensor], dim: int, beyond: int = 0) -> Tensor:
+    """:func:`unit_rows` of L maps (C, h, w) side by side.
+
+    Args:
+        maps: of as many channels each.
+        dim: 1 for (h * w, L, C), 0 for (L, h * w, C).
+        beyond: rows of zeros behind those of each map.
+    """
+    channels, positions = len(maps[0]), maps[0][0].numel()
+    shape = [positions + beyond, channels]
     shape.insert(dim, len(maps))
     result = maps[0].new_empty(shape)
     for each, rows in zip(maps, result.unbind(dim), strict=True):
-        unit_rows(each, out=rows)
+        unit_rows(each, out=rows[:positions])
+        rows[positions:] = 0
     return result
 
 

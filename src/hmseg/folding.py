@@ -29,15 +29,10 @@ if _ONEDNN:
     _ONTO = torch.ops.mkldnn._convolution_pointwise_.binary
 
 
-def on_plain_cpu(x: Tensor) -> bool:
-    """Whether ``x`` is in float32 on a CPU, without gradients, reduced precision or export."""
-    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
-    return plain and not torch.is_autocast_enabled("cpu") and not is_exporting()
-
-
 def _packs(x: Tensor) -> bool:
     """Whether a convolution of ``x`` takes a kernel in oneDNN's order."""
-    return _ONEDNN and on_plain_cpu(x)
+    plain = x.device.type == "cpu" and x.dtype == torch.float32
+    return _ONEDNN and plain and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
 
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
@@ -90,13 +85,7 @@ class FoldedConvolutions:
         self._kept: dict[nn.Module, tuple[tuple[Any, ...], dict[Any, Folded]]] = {}
 
     def __call__(
-        self,
-        conv: nn.Conv2d,
-        norm: nn.BatchNorm2d,
-        x: Tensor,
-        relu: bool = False,
-        onto: Tensor | None = None,
-        padded: bool = False,
+        self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, relu: bool = False, onto: Tensor | None = None
     ) -> Tensor:
         """norm(conv(x)), in eval mode whatever the norm is told.
 
@@ -106,37 +95,30 @@ class FoldedConvolutions:
             x: (N, C, H, W).
             relu: pass the result through a ReLU.
             onto: a tensor to which the result is added in place, and which is given back.
-            padded: ``x`` is a part of an image, of any size, and has around it already what belongs there.
         """
         if is_exporting():
             return _unfolded(conv, norm, x, relu, onto)
-        kernel, bias = self.folded(conv, norm, x, any_size=padded)
-        options = (0, 0) if padded else conv.padding, conv.stride, conv.dilation, conv.groups
-        if _packs(x):
+        kernel, bias = self.folded(conv, norm, x)
+        options = conv.padding, conv.stride, conv.dilation, conv.groups
+        if kernel.is_mkldnn:
             if onto is not None:
                 return _ONTO(onto, x, kernel, bias, *options, "add", 1.0, "relu" if relu else None, [], "")  # type: ignore[no-any-return]
             return _POINTWISE(x, kernel, bias, *options, "relu" if relu else "none", [], "")  # type: ignore[no-any-return]
-        result = F.conv2d(x, kernel, bias, conv.stride, options[0], conv.dilation, conv.groups)
+        result = F.conv2d(x, kernel, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
         if onto is not None:
             result = onto.add_(result)
         return result.relu_() if relu else result
 
-    def folded(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, any_size: bool = False) -> Folded:
+    def folded(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Folded:
         """As :func:`fold`, the kernel in oneDNN's order for images such as ``x`` where that is of use.
 
         The same tensors are given while no weight changes and images keep their shape.
-
-        Args:
-            conv: the convolution.
-            norm: the batch norm behind it.
-            x: the images.
-            any_size: the kernel shall serve images of other sizes.
         """
-        state = self.state(conv, norm)
+        parts = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        state = (*map(_state, parts), norm.eps)
         if conv not in self._kept or self._kept[conv][0] != state:
             self._kept[conv] = state, {}
-        kept = self._kept[conv][1]
-        order = _order(conv, x, any_size)
+        kept, order = self._kept[conv][1], _order(conv, x)
         if order not in kept:
             if len(kept) == ORDERS:
                 del kept[next(iter(kept))]
@@ -147,12 +129,6 @@ class FoldedConvolutions:
                     kernel = torch.ops.mkldnn._reorder_convolution_weight(kernel, *options, list(x.shape))
                 kept[order] = kernel, bias
         return kept[order]
-
-    @staticmethod
-    def state(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Any, ...]:
-        """What changes with the weights of either."""
-        parts = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-        return (*map(_state, parts), norm.eps)
 
     def __deepcopy__(self, memo: Any) -> FoldedConvolutions:
         return FoldedConvolutions()
@@ -169,16 +145,14 @@ def _unfolded(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor, relu: bool, onto
     return result.relu() if relu else result
 
 
-def _order(conv: nn.Conv2d, x: Tensor, any_size: bool) -> tuple[Any, ...] | None:
-    """What the order depends on in which oneDNN wants a kernel for these images; None: as it is.
+def _order(conv: nn.Conv2d, x: Tensor) -> tuple[int, ...] | None:
+    """What oneDNN's order of a kernel depends on; None: it isn't put in order.
 
-    A kernel in an order for other images can take twenty times the time. Those of 1x1 have several.
+    A 1x1 kernel in the order for images of another shape can take twenty times the time.
     """
     if not _packs(x):
         return None
-    if conv.kernel_size != (1, 1):
-        return (torch.get_num_threads(),)
-    return None if any_size else (torch.get_num_threads(), *x.shape)
+    return torch.get_num_threads(), *(x.shape if conv.kernel_size == (1, 1) else ())
 
 
 def _state(tensor: Tensor | None) -> tuple[Any, ...] | None:

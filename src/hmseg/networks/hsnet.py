@@ -72,7 +72,7 @@ def squeeze(
     for out_channels, kernel, stride in zip(channels, kernels, strides, strict=True):
         layers += [
             CentrePivotConv4d(in_channels, out_channels, kernel, stride),
-            GroupNorm4d(GROUPS, out_channels),
+            GroupNorm4d(GROUPS, out_channels, inplace=True),
             nn.ReLU(inplace=True),
         ]
         in_channels = out_channels
