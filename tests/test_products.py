@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from hmseg import products
 from hmseg.exporting import exporting
-from hmseg.products import Linear, clamped_product, product
+from hmseg.products import Linear, StackedProducts, clamped_product, product
 
 SHAPES = [(7, 5), (1, 5), (2, 3, 5), (2, 3, 4, 5), (0, 5)]
 
@@ -59,6 +59,19 @@ def test_only_what_is_wanted_has_a_gradient() -> None:
 def test_clamped(shape: tuple[int, ...]) -> None:
     x, weight = numbers(*shape), numbers(6, 5)
     torch.testing.assert_close(clamped_product(x, weight), (x @ weight.t()).clamp(min=0))
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_stacked(onednn: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_ONEDNN", products._ONEDNN and onednn)
+    x, weights = numbers(8, 3, 5).to(dtype), numbers(3, 7, 5).to(dtype).requires_grad_()
+    multiply = StackedProducts(weights, rows=4)
+    wanted = torch.stack([(x[:, n] @ weights[n].t()).clamp(min=0) for n in range(3)], dim=1)
+    for part in (slice(0, 4), slice(3, 7), slice(0, 8)):  # the last of more rows than was said
+        got = multiply(x[part])
+        torch.testing.assert_close(got, wanted[part])
+        assert got.is_contiguous() and not got.requires_grad
 
 
 def test_the_plain_way_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

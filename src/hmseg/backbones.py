@@ -110,7 +110,9 @@ class ResNetBackbone(Backbone):
         """The block, up to its last ReLU or with it; ``x``, which nobody else holds, is the sum's memory."""
         out = self.convolve(block.conv1, block.bn1, x, relu=True)
         out = self.convolve(block.conv2, block.bn2, out, relu=True)
-        shortcut = x if block.downsample is None else self.convolve(*block.downsample, x)
+        shortcut = (
+            x if block.downsample is None else self.convolve(block.downsample[0], block.downsample[1], x)
+        )
         return self.convolve(block.conv3, block.bn3, out, relu, onto=shortcut)
 
 

@@ -40,7 +40,7 @@ def unit_features(features: Tensor) -> Tensor:
 
 
 def unit_rows(features: Tensor, out: Tensor | None = None) -> Tensor:
-    """:func:`unit_features` of one map (C, h, w) as rows (h * w, C), written to ``out`` where that is given."""
+    """:func:`unit_features` of one map (C, h, w) as rows (h * w, C), written to ``out`` where given."""
     rows = features.permute(1, 2, 0).flatten(0, 1)
     norm: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return torch.div(rows, norm + EPS, out=out)
@@ -130,8 +130,8 @@ def correlate(query: Tensor, support: Tensor) -> Tensor:
     shots = shots_of(query, support)
     query_size, support_size = query.shape[2:], support.shape[2:]
     if on_plain_cpu(query, support):
-        q, s = ([unit_rows(each) for each in maps] for maps in (query, support))
-        pairs = [clamped_product(q[n // shots], each) for n, each in enumerate(s)]
+        asked = [unit_rows(each) for each in query]
+        pairs = [clamped_product(asked[n // shots], unit_rows(each)) for n, each in enumerate(support)]
         similarity = pairs[0][None] if len(pairs) == 1 else torch.stack(pairs)
     else:
         q = repeat_rows(unit_features(query).flatten(2).transpose(1, 2), shots)  # (B*K, hq*wq, C)

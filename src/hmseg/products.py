@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from hmseg.exporting import is_exporting
 
-_ONEDNN = bool(torch._C._has_mkldnn) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-"""Whether this PyTorch has the operator that its own compiler uses on a CPU."""
+_OPERATORS = "_linear_pointwise", "_convolution_pointwise", "_reorder_convolution_weight"
+_ONEDNN = bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
+"""Whether this PyTorch has the operators that its own compiler uses on a CPU."""
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -82,10 +83,11 @@ class StackedProducts:
         """(rows, L, C) -> (rows, L, P), a new tensor."""
         with torch.no_grad():
             if not self._weights.is_mkldnn:
-                return torch.einsum("mlc,lpc->mlp", x, self._weights).clamp_(min=0)
+                pairs = zip(x.unbind(1), self._weights, strict=True)
+                return torch.stack([F.linear(*pair) for pair in pairs], dim=1).clamp_(min=0)
             image = x.view(1, len(x), 1, -1).permute(0, 3, 1, 2)  # channels last
-            options = (*self._options, "relu", [], "")
-            result = torch.ops.mkldnn._convolution_pointwise(image, self._weights, None, *options)
+            convolve = torch.ops.mkldnn._convolution_pointwise
+            result = convolve(image, self._weights, None, *self._options, "relu", [], "")
             return result.permute(0, 2, 3, 1).view(len(x), x.shape[1], -1)  # type: ignore[no-any-return]
 
 

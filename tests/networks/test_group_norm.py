@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmseg.networks import group_norm
 from hmseg.networks.group_norm import GroupNorm4d
 
 
@@ -49,6 +50,27 @@ def test_other_memory_and_precision_go_pytorchs_way() -> None:
     torch.testing.assert_close(layer(x), F.group_norm(x, 2, layer.weight, layer.bias))
     half = norm().bfloat16()
     assert half(innermost(x).bfloat16()).dtype == torch.bfloat16
+
+
+def test_in_place_only_where_no_gradient_is_wanted() -> None:
+    layer, given = GroupNorm4d(2, 6, inplace=True), innermost(torch.randn(2, 6, 3, 4, 2, 2))
+    wanted = F.group_norm(given.double(), 2).float()
+    x = given.clone(memory_format=torch.preserve_format)
+    torch.testing.assert_close(layer(x), wanted)
+    assert torch.equal(x, given)
+    with torch.no_grad():
+        result = layer(x)
+        torch.testing.assert_close(result, wanted)
+        assert result.data_ptr() == x.data_ptr()
+        x = given.clone(memory_format=torch.preserve_format)
+        assert GroupNorm4d(2, 6)(x).data_ptr() != x.data_ptr() and torch.equal(x, given)
+
+
+@pytest.mark.parametrize("products", [1, 200, 10**6])
+def test_products_are_added_some_at_a_time(products: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_norm, "PRODUCTS", products)
+    x = torch.randn(2, 6, 5, 4, 2, 3, dtype=torch.float64)
+    torch.testing.assert_close(GroupNorm4d(2, 6).double()(innermost(x)), F.group_norm(x, 2))
 
 
 def test_exact_on_many_positions() -> None:

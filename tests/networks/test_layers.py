@@ -8,10 +8,12 @@ import torch
 
 from hmseg import correlation
 from hmseg.correlation import hypercorrelation
+from hmseg.networks import layers
 from hmseg.networks.first_layer import correlate_and_convolve
 from hmseg.networks.layers import (
     CentrePivotConv4d,
     Upsample2x,
+    mean_over_support,
     resize_query_plane,
     resize_support_plane,
 )
@@ -108,6 +110,37 @@ def test_the_fast_way_gives_the_plain_ways_results_and_gradients(
         torch.testing.assert_close(layer._on_channels_last(plain), layer._on_planes(plain))
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("plane", [(4, 4), (3, 2), (1, 5), (2, 6)])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_products_of_few_outputs(stride: int, plane: tuple[int, int], kernel: int) -> None:
+    """Without gradients each support position of a small result is a product that knows its border."""
+    layer, x = CentrePivotConv4d(2, 3, kernel, stride), torch.randn(2, 2, 3, 4, *plane)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), layer._on_planes(x))
+
+
+def test_few_outputs_are_products_only_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = CentrePivotConv4d(2, 3, 3, 2), torch.randn(1, 2, 3, 4, 4, 4)
+    calls: list[object] = []
+    own = layers.product
+    monkeypatch.setattr(layers, "product", lambda *given: calls.append(1) or own(*given))
+    layer(x)
+    assert not calls
+    with torch.no_grad():
+        layer(x)
+        assert len(calls) == 4
+        layer(torch.randn(1, 2, 3, 4, 6, 6))  # nine outputs
+    assert len(calls) == 4
+
+
+def test_mean_over_support_in_any_memory() -> None:
+    x = torch.randn(2, 3, 4, 5, 2, 3)
+    last = x.permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
+    for each in (x, last):
+        torch.testing.assert_close(mean_over_support(each), x.mean(dim=(-2, -1)))
+
+
 def test_first_layer_equals_the_layer_of_the_hypercorrelation() -> None:
     rng = torch.Generator().manual_seed(0)
     layer = CentrePivotConv4d(2, 4, 5, 4)
@@ -126,14 +159,22 @@ def test_first_layer_equals_the_layer_of_the_hypercorrelation() -> None:
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
 
 
-def test_first_layer_in_pieces_of_a_few_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer, maps = CentrePivotConv4d(1, 4, 3, 2), [torch.randn(1, 8, 7, 5)]
+@pytest.mark.parametrize("stacked", [True, False])
+@pytest.mark.parametrize("piece", [210, 840, 10**6])  # similarities: of 3, 12 and all of 35 positions
+def test_first_layer_in_pieces(piece: int, stacked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = CentrePivotConv4d(2, 4, 3, 2)
+    query = [torch.randn(2, 8, 7, 5) for _ in range(2)]
+    support = [torch.randn(4, 8, 5, 7) for _ in range(2)]  # two shots
+    each = [correlation.correlate(q.double(), s.double()) for q, s in zip(query, support, strict=True)]
+    wanted = torch.stack(each, dim=1).float()
+    monkeypatch.setattr(correlation, "PIECE", piece)
+    monkeypatch.setattr(correlation, "LEAST_ROWS", 1)
+    monkeypatch.setattr(correlation, "STACKED_FROM", 1 if stacked else 10**9)
+    torch.testing.assert_close(hypercorrelation(query, support), wanted)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(correlate_and_convolve(layer, query, support), layer(wanted), **close)
     with torch.no_grad():
-        whole = correlate_and_convolve(layer, maps, maps)
-        monkeypatch.setattr(correlation, "PIECE", 100)  # two positions of 35
-        monkeypatch.setattr(correlation, "LEAST_ROWS", 1)
-        torch.testing.assert_close(correlate_and_convolve(layer, maps, maps), whole)
-        torch.testing.assert_close(layer(hypercorrelation(maps, maps)), whole)
+        torch.testing.assert_close(correlate_and_convolve(layer, query, support), layer(wanted), **close)
 
 
 def test_first_layer_passes_gradients_to_maps_that_want_them() -> None:

@@ -10,7 +10,6 @@ from torch.autograd.function import once_differentiable
 
 from hmseg.exporting import is_exporting
 
-
 PRODUCTS = 700_000
 """Products that are in memory at once: 3 MB, which a processor's cache holds."""
 
@@ -73,9 +72,8 @@ class GroupNorm4d(GroupNorm):
         if not torch.is_grad_enabled():
             scale, shift, _, _ = _scale_and_shift(*given)
             out = rows if self.inplace else None
-            result = torch.addcmul(_spread(shift), rows, _spread(scale), out=out)
-            return result.permute(0, 5, 1, 2, 3, 4)
-        result = _GroupNormOfRows.apply(*given)  # type: ignore[no-untyped-call]
+            return torch.addcmul(_spread(shift), rows, _spread(scale), out=out).permute(0, 5, 1, 2, 3, 4)
+        result: Tensor = _GroupNormOfRows.apply(*given)  # type: ignore[no-untyped-call]
         return result.permute(0, 5, 1, 2, 3, 4)
 
 
@@ -119,14 +117,14 @@ def _scale_and_shift(
 
 
 def _sum(rows: Tensor) -> Tensor:
-    """Of each channel of (N, hq, wq, hs, ws, C): (N, C). In steps, the first of long vectors: it is faster."""
+    """Of each channel of (N, hq, wq, hs, ws, C): (N, C). In steps: those of long vectors are fast."""
     return rows.flatten(3).sum(dim=2).view(len(rows), -1, rows.shape[-1]).sum(dim=1)
 
 
 def _dot(rows: Tensor, others: Tensor) -> Tensor:
     """As :func:`_sum`, of their products, some at a time: those are written before they are added up."""
     at_once = max(1, PRODUCTS // max(1, rows[:, :1].numel()))
-    parts = zip(rows.flatten(3).split(at_once, dim=1), others.flatten(3).split(at_once, dim=1), strict=True)
+    parts = zip(*(torch.split(each.flatten(3), at_once, dim=1) for each in (rows, others)), strict=True)
     dots = torch.cat([torch.linalg.vecdot(a, b, dim=2) for a, b in parts], dim=1)
     return dots.view(len(rows), -1, rows.shape[-1]).sum(dim=1)
 

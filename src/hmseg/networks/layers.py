@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from hmseg.exporting import is_exporting, known_equal
 from hmseg.products import product
 
-
 FEW_OUTPUTS = 4
 """Support positions up to which each is a product of its own where no gradient is wanted."""
 
@@ -122,28 +121,26 @@ class CentrePivotConv4d(nn.Module):
 
     def _over_support(self, rows: Tensor) -> Tensor:
         """The convolution over the support plane: (P, hs, ws, C) -> (P, hs', ws', C')."""
-        sides = [-(-side // self.support_stride) for side in rows.shape[1:3]]
-        if sides[0] * sides[1] > FEW_OUTPUTS or torch.is_grad_enabled():
+        down, right = (self._taps(side) for side in rows.shape[1:3])
+        if len(down) * len(right) > FEW_OUTPUTS or torch.is_grad_enabled():
             return self.conv2(rows.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
         # Almost every output lies at a border: products leave out the taps beyond it.
         weight = self.conv2.weight.permute(0, 2, 3, 1)  # (C', k, k, C)
-        result = rows.new_empty(len(rows), *sides, len(weight))
-        spans = [
-            [self._taps(place, side) for place in range(-(-side // self.support_stride))]
-            for side in rows.shape[1:3]
+        outputs = [
+            product(rows[:, y, x].flatten(1), weight[:, of_y, of_x].flatten(1), self.conv2.bias)
+            for y, of_y in down
+            for x, of_x in right
         ]
-        for i, (down, of_kernel) in enumerate(spans[0]):
-            for j, (right, of_width) in enumerate(spans[1]):
-                seen = rows[:, down, right].flatten(1)
-                result[:, i, j] = product(seen, weight[:, of_kernel, of_width].flatten(1), self.conv2.bias)
-        return result
+        return torch.stack(outputs, dim=1).view(len(rows), len(down), len(right), -1)
 
-    def _taps(self, place: int, side: int) -> tuple[slice, slice]:
-        """Along one axis: the inputs that an output sees, and the kernel's taps that lie over them."""
-        kernel = self.conv2.kernel_size[0]
-        start = place * self.support_stride - kernel // 2
-        first, last = max(0, start), min(side, start + kernel)
-        return slice(first, last), slice(first - start, last - start)
+    def _taps(self, side: int) -> list[tuple[slice, slice]]:
+        """Along an axis, for each output: the inputs that it sees, and the kernel's taps over them."""
+        kernel, stride = self.conv2.kernel_size[0], self.support_stride
+        found = []
+        for start in range(-(kernel // 2), side - kernel // 2, stride):
+            first, last = max(0, start), min(side, start + kernel)
+            found.append((slice(first, last), slice(first - start, last - start)))
+        return found
 
     def over_query(self, pivots: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution over the query plane.
