@@ -26,6 +26,7 @@ from measures import peak_memory, seconds_on
 from scenarios import SIDES, episodes, error
 from timing import made_on, write
 
+from hmseg.allocator import keep_freed_memory
 from hmseg.networks import build_network, fewshot
 
 Record = dict[str, Any]
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 @torch.no_grad()
 def measure(args: argparse.Namespace) -> Record:
     """One way: first call, later calls, and how far its logits are from float32's."""
+    keep_freed_memory()  # as the programs do
     device = torch.device(args.device)
     torch.manual_seed(0)
     network = build_network(args.model, args.masking, args.backbone).to(device)

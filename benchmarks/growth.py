@@ -98,9 +98,11 @@ def measure(point: Point, repeats: int) -> Record:
     """Seconds of each repetition and peak memory of one point, in this process."""
     from scenarios import episodes
 
+    from hmseg.allocator import keep_freed_memory
     from hmseg.functional import segmentation_loss
     from hmseg.networks import build_network
 
+    keep_freed_memory()  # as the programs do
     torch.manual_seed(0)
     device = torch.device(point["device"])
     network = build_network(point["model"], point["masking"], point["backbone"]).to(device)

@@ -13,21 +13,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from pieces_backbone import CHANNELS_LAST, Ways, backbone_pieces, order_pieces
 from timing import interleaved, made_on, seconds, write
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
-from winograd import winograd
 
-from hmseg.correlation import similarity_pieces
-from hmseg.folding import FoldedConvolutions, fold
+from hmseg import correlation
+from hmseg.correlation import similarity_pieces, unit_features
 from hmseg.networks.group_norm import GroupNorm4d
 from hmseg.networks.layers import CentrePivotConv4d
 from hmseg.products import product
 
-Ways = dict[str, Callable[[], Tensor]]
-CHANNELS_LAST = torch.channels_last
 SMALL = 2000  # positions in which a product is compared with float64
 
 
@@ -44,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     pieces = {
         **backbone_pieces(args.scale),
+        **order_pieces(args.scale),
         **correlation_pieces(args.scale),
         **linear_pieces(args.scale),
         **pivot_pieces(args.scale),
@@ -67,58 +67,32 @@ def error(got: Tensor, wanted: Tensor) -> float:
     return ((got.double() - wanted).norm() / wanted.norm()).item()
 
 
-def backbone_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
-    """A 1x1 and a 3x3 convolution of ResNet-50 with batch norm and ReLU, for one image and for three."""
-    found: dict[str, tuple[Tensor, Ways]] = {}
-    for channels, out, kernel, side in ((64, 256, 1, 100), (128, 128, 3, 50), (2048, 512, 1, 13)):
-        conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=False)
-        norm = nn.BatchNorm2d(out).eval()
-        for images in (1, 3):
-            x = torch.randn(images, channels, side // scale, side // scale)
-            with torch.no_grad():
-                wanted = F.conv2d(x.double(), conv.weight.double(), padding=kernel // 2)
-                wanted = (wanted / (1 + norm.eps) ** 0.5).relu()
-            name = f"{kernel}x{kernel} convolution {channels} -> {out}, norm, ReLU, {images} image(s)"
-            found[name] = wanted, convolution_ways(conv, norm, x)
-    return found
-
-
-def convolution_ways(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Ways:
-    run, last = FoldedConvolutions(), x.contiguous(memory_format=CHANNELS_LAST)
-    with torch.no_grad():
-        kernel, bias = fold(conv, norm)
-    plain = kernel.contiguous()
-    tried: Ways = {}
-    if conv.kernel_size == (3, 3):
-        by_products = winograd(kernel, bias)
-        tried["Winograd's algorithm by products"] = lambda: by_products(last)
-    return {
-        "plain": lambda: norm(conv(x)).relu_(),
-        "norm folded": lambda: F.conv2d(x, plain, bias, padding=conv.padding).relu_(),  # type: ignore[arg-type]
-        "and channels last": lambda: F.conv2d(last, kernel, bias, padding=conv.padding).relu_(),  # type: ignore[arg-type]
-        "and oneDNN's order, ReLU in it (product)": lambda: run(conv, norm, last, relu=True),
-        **tried,
-    }
-
-
 def correlation_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
-    """Level 2 of ResNet-50: four maps of 512 channels."""
-    positions = (50 // scale) ** 2
-    query = [F.normalize(torch.randn(positions, 512), dim=1) for _ in range(4)]
-    support = [F.normalize(torch.randn(positions, 512), dim=1) for _ in range(4)]
-    wanted = torch.stack(
-        [q[:SMALL].double() @ s.double().t() for q, s in zip(query, support, strict=True)], 1
+    """Level 2 of ResNet-50: four maps of 512 channels, of a query and of a support."""
+    side = 50 // scale
+    query, support = (
+        [torch.randn(1, 512, side, side).contiguous(memory_format=CHANNELS_LAST) for _ in range(4)]
+        for _ in range(2)
     )
 
-    def stacked() -> Tensor:
-        each = [(q[None] @ s.t()[None]).clamp(min=0) for q, s in zip(query, support, strict=True)]
-        return torch.stack(each).transpose(0, 1).contiguous()[0, :, :SMALL].transpose(0, 1)
+    def plain(count: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+        found = []
+        for maps in zip(query, support, strict=True):
+            q, s = (unit_features(each.to(dtype)).flatten(2)[0] for each in maps)
+            found.append((q.t()[None, :count] @ s[None]).clamp(min=0)[0])
+        return torch.stack(found, dim=1)
 
-    def in_pieces() -> Tensor:
-        parts = [(part, x[:SMALL]) for part, x in similarity_pieces(query, support)]
+    def in_pieces(stacked_from: int) -> Tensor:
+        with patch.object(correlation, "STACKED_FROM", stacked_from):
+            parts = [(part, x[:SMALL]) for part, x in next(similarity_pieces(query, support))]
         return torch.cat([x for part, x in parts if part.start < SMALL])[:SMALL]
 
-    return {"correlation of level 2": (wanted.relu(), {"plain": stacked, "in pieces (product)": in_pieces})}
+    ways: Ways = {
+        "plain": lambda: plain()[:SMALL],
+        "in pieces, map by map": lambda: in_pieces(10**9),
+        "in pieces, all maps in one product (product)": lambda: in_pieces(1),
+    }
+    return {"correlation of level 2": (plain(SMALL, torch.float64), ways)}
 
 
 def linear_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
@@ -180,14 +154,15 @@ def norm_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
     x = 0.3 + 0.1 * torch.randn(1, 16, side, side, 13, 13)
     rows = x.permute(0, 2, 3, 4, 5, 1).contiguous()
     last, image = rows.permute(0, 5, 1, 2, 3, 4), rows.view(1, side * side, 169, 16).permute(0, 3, 1, 2)
-    norm = GroupNorm4d(4, 16)
+    norm, in_place = GroupNorm4d(4, 16), GroupNorm4d(4, 16, inplace=True)
     wanted = F.group_norm(x.double(), 4)
     ways: Ways = {
         "plain, its copies in and out": lambda: (
             F.group_norm(last, 4).permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
         ),
         "PyTorch's, channels last": lambda: F.group_norm(image, 4).reshape(x.shape),
-        "tree order (product)": lambda: norm(last),
+        "tree order": lambda: norm(last),
+        "and in place of its input (product)": lambda: in_place(last),
     }
     return {"GroupNorm behind level 2's first layer": (wanted, ways)}
 
