@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from pieces_backbone import CHANNELS_LAST, Ways, backbone_pieces, order_pieces
+from pieces_head import norm_pieces, other_pieces, pivot_pieces
 from timing import interleaved, made_on, seconds, write
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from hmseg import correlation
 from hmseg.correlation import similarity_pieces, unit_features
-from hmseg.networks.group_norm import GroupNorm4d
-from hmseg.networks.layers import CentrePivotConv4d
 from hmseg.products import product
 
 SMALL = 2000  # positions in which a product is compared with float64
@@ -47,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         **correlation_pieces(args.scale),
         **linear_pieces(args.scale),
         **pivot_pieces(args.scale),
+        **other_pieces(args.scale),
         **norm_pieces(args.scale),
     }
     rows = []
@@ -106,65 +106,6 @@ def linear_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
         }
         found[f"{rows} x {channels} by {channels} x {out}"] = x.double() @ weight.double().t(), ways
     return found
-
-
-def pivot_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
-    """Centre-pivot layers of HSNet, forward, and forward with gradients."""
-    shapes = {
-        "level 2, second layer": (16, 64, 5, 4, 50, 13),
-        "level 2, third layer": (64, 128, 3, 2, 50, 4),
-        "level 3, second layer": (16, 64, 3, 2, 25, 7),
-        "mixing at level 2": (128, 128, 3, 1, 50, 2),
-    }
-    found: dict[str, tuple[Tensor, Ways]] = {}
-    for name, (channels, out, kernel, stride, side, support) in shapes.items():
-        layer = CentrePivotConv4d(channels, out, kernel, stride)
-        x = torch.randn(1, channels, side // scale, side // scale, support, support)
-        last = x.permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
-        with torch.no_grad():
-            wanted = layer.double()._on_planes(x.double())
-            layer.float()
-        ways: Ways = {
-            "plain": lambda layer=layer, x=x: layer._on_planes(x),  # type: ignore[misc]
-            "channels innermost (product)": lambda layer=layer, x=last: layer._on_channels_last(x),  # type: ignore[misc]
-        }
-        found[f"centre-pivot, {name}"] = wanted, ways
-        found[f"centre-pivot, {name}, with gradients"] = wanted, with_gradients(ways, layer, (x, last))
-    return found
-
-
-def with_gradients(ways: Ways, layer: CentrePivotConv4d, given: tuple[Tensor, Tensor]) -> Ways:
-    """The same, with the gradients of input and weights; gives the result."""
-    calls = (layer._on_planes, layer._on_channels_last)
-
-    def step(call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        result = call(x.detach().requires_grad_())
-        result.backward(torch.ones_like(result))
-        return result.detach()
-
-    return {
-        way: (lambda call=call, x=x: step(call, x))  # type: ignore[misc]
-        for way, call, x in zip(ways, calls, given, strict=True)
-    }
-
-
-def norm_pieces(scale: int) -> dict[str, tuple[Tensor, Ways]]:
-    """GroupNorm behind level 2's first layer: 16 channels, 422,500 positions."""
-    side = 50 // scale
-    x = 0.3 + 0.1 * torch.randn(1, 16, side, side, 13, 13)
-    rows = x.permute(0, 2, 3, 4, 5, 1).contiguous()
-    last, image = rows.permute(0, 5, 1, 2, 3, 4), rows.view(1, side * side, 169, 16).permute(0, 3, 1, 2)
-    norm, in_place = GroupNorm4d(4, 16), GroupNorm4d(4, 16, inplace=True)
-    wanted = F.group_norm(x.double(), 4)
-    ways: Ways = {
-        "plain, its copies in and out": lambda: (
-            F.group_norm(last, 4).permute(0, 2, 3, 4, 5, 1).contiguous().permute(0, 5, 1, 2, 3, 4)
-        ),
-        "PyTorch's, channels last": lambda: F.group_norm(image, 4).reshape(x.shape),
-        "tree order": lambda: norm(last),
-        "and in place of its input (product)": lambda: in_place(last),
-    }
-    return {"GroupNorm behind level 2's first layer": (wanted, ways)}
 
 
 def row(found: Mapping[str, Any]) -> str:

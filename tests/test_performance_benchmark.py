@@ -254,3 +254,16 @@ def test_hot_spots_of_both_ways(benchmarks: Any, tmp_path: Path) -> None:
         assert any("convolution" in one["name"] for one in each["operators"])
     page = out.with_suffix(".md").read_text()
     assert "## forward1" in page and page.count("all others") == 2 and page.count(" % |") == 2 * 5
+
+
+def test_what_memory_is_made_of(benchmarks: Any, tmp_path: Path) -> None:
+    memory = benchmarks("memory")
+    out = tmp_path / "memory"
+    memory.main([str(out), "--backbone", "mobilenet_v2", "--side", "64", "--scenarios", "forward1"])
+    found = json.loads(out.with_suffix(".json").read_text())["found"]
+    assert [each["way"] for each in found] == ["published code", "hmseg"]
+    for each in found:
+        held = list(each["held"].values())
+        assert held == sorted(held) and each["peak"] >= held[-1]
+        assert 0 < each["tensors"] < each["peak"]
+    assert "| forward1 | hmseg |" in out.with_suffix(".md").read_text()
