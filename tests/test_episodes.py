@@ -122,7 +122,7 @@ def evaluate(trained: Path, *overrides: str) -> dict[str, Any]:
     for path in (trained / "checkpoints").glob("*.json"):
         path.unlink()
     quick = ("loader.num_workers=0", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false")
-    cfg = compose(f"ckpt={trained}", *quick, *overrides, config_name="evaluate")
+    cfg = compose(f"ckpt={trained}", "paths.records=null", *quick, *overrides, config_name="evaluate")
     evaluation.run(cfg)
     (path,) = (trained / "checkpoints").glob("*.json")
     record: dict[str, Any] = json.loads(path.read_text())
