@@ -5,6 +5,7 @@ Both are checked to give the same numbers before anything is timed.
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -135,7 +136,10 @@ def forward_works(cell: Cell, ways: tuple[str, ...]) -> dict[str, Callable[[], f
 
 
 def step_works(cell: Cell, ways: tuple[str, ...]) -> dict[str, Callable[[], float]]:
-    """One training step: logits, loss, gradients, Adam, and the step's IoU."""
+    """One training step: logits, loss, gradients, Adam, and the step's IoU.
+
+    Where the gradients of the two ways are too far from each other, the product's is compared with float64's.
+    """
     device = torch.device(cell.device)
     baseline, product = (each and each.train() for each in networks(cell, ways))
     data = episodes(cell.batch, 1, cell.side, device)
@@ -169,8 +173,23 @@ def step_works(cell: Cell, ways: tuple[str, ...]) -> dict[str, Callable[[], floa
         published(learn=False)
         torch.manual_seed(0)
         ours(learn=False)
-        agree("gradients", error(gradient(product), gradient(baseline)))
+        found = error(gradient(product), gradient(baseline))
+        if found >= TOLERANCE:  # which of them rounds so much?
+            exact = exact_gradient(baseline, data)
+            errors = [error(gradient(each).double(), exact) for each in (baseline, product)]
+            print(f"gradients differ by {found:.1e}; from float64's by {errors}", file=sys.stderr)
+            found = errors[1]
+        agree("gradients", found)
     return {way: timed(device, works[way]) for way in ways}
+
+
+def exact_gradient(baseline: Any, data: Episodes) -> Tensor:
+    """The baseline's in float64."""
+    network = copy.deepcopy(baseline).double()
+    network.zero_grad()
+    logits = network(data.query.double(), data.supports[:, 0].double(), data.masks[:, 0].double())
+    F.cross_entropy(logits, data.truth.long()).backward()
+    return gradient(network)
 
 
 def gradient(network: Any) -> Tensor:
