@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hmseg import folding
+from hmseg import onednn
 from hmseg.folding import ORDERS, FoldedConvolutions, fold
 
 
@@ -69,7 +69,7 @@ def test_kernels_of_1x1_are_in_the_order_for_their_images() -> None:
                 torch.testing.assert_close(run(conv, norm, x), norm(conv(x)), rtol=1e-5, atol=1e-5)
                 assert run.folded(conv, norm, x)[0] is run.folded(conv, norm, x)[0]
     assert len(run._kept[conv][1]) == ORDERS
-    if folding._ONEDNN:
+    if onednn.AVAILABLE:
         assert (torch.get_num_threads(), *x.shape) in run._kept[conv][1]
 
 

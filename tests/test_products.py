@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from hmseg import products
+from hmseg import onednn, products
 from hmseg.exporting import exporting
 from hmseg.products import Linear, StackedProducts, clamped_product, product
 
@@ -61,10 +61,10 @@ def test_clamped(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(clamped_product(x, weight), (x @ weight.t()).clamp(min=0))
 
 
-@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("available", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_stacked(onednn: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_ONEDNN", products._ONEDNN and onednn)
+def test_stacked(available: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "AVAILABLE", onednn.AVAILABLE and available)
     x, weights = numbers(8, 3, 5).to(dtype), numbers(3, 7, 5).to(dtype).requires_grad_()
     multiply = StackedProducts(weights, rows=4)
     wanted = torch.stack([(x[:, n] @ weights[n].t()).clamp(min=0) for n in range(3)], dim=1)
@@ -87,7 +87,7 @@ def test_the_plain_way_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         assert product(x, weight).dtype == torch.bfloat16
     with exporting():
         product(x, weight)
-    monkeypatch.setattr(products, "_ONEDNN", False)
+    monkeypatch.setattr(onednn, "AVAILABLE", False)
     torch.testing.assert_close(clamped_product(x, weight), (x @ weight.t()).clamp(min=0))
     assert len(calls) == 1
 

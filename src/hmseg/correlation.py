@@ -23,8 +23,7 @@ PIECE = 2_500_000
 """Similarities that a CPU makes at once: 10 MB, which its cache holds until they have been used."""
 
 LEAST_ROWS = 250
-"""Query positions that a piece has at least: for each the product puts the whole support in order anew."""
-
+"""Query positions that a piece has at least: supports may have to be put in order anew for each."""
 
 STACKED_FROM = 400
 """Query positions from which on it pays to put a support's rows in order, to make all maps in one product."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmseg import onednn
 from hmseg.exporting import is_exporting
 
 Folded = tuple[Tensor, Tensor]
@@ -21,18 +22,14 @@ Folded = tuple[Tensor, Tensor]
 ORDERS = 3
 """In how many orders a kernel is kept at most."""
 
-_OPERATORS = "_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight"
-_ONEDNN = bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
-"""Whether this PyTorch has the operators that its own compiler uses on a CPU."""
-if _ONEDNN:
+if onednn.AVAILABLE:
     _POINTWISE = torch.ops.mkldnn._convolution_pointwise
     _ONTO = torch.ops.mkldnn._convolution_pointwise_.binary
 
 
 def _packs(x: Tensor) -> bool:
     """Whether a convolution of ``x`` takes a kernel in oneDNN's order."""
-    plain = x.device.type == "cpu" and x.dtype == torch.float32
-    return _ONEDNN and plain and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    return onednn.takes(x) and not torch.is_grad_enabled()
 
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:

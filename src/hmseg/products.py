@@ -13,11 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from hmseg import onednn
 from hmseg.exporting import is_exporting
-
-_OPERATORS = "_linear_pointwise", "_convolution_pointwise", "_reorder_convolution_weight"
-_ONEDNN = bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
-"""Whether this PyTorch has the operators that its own compiler uses on a CPU."""
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -126,6 +123,5 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None, after: str = 
 
 
 def _on_onednn(x: Tensor) -> bool:
-    """oneDNN's operator is for float32 on a CPU, and other programs don't know it."""
-    plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return _ONEDNN and plain and x.numel() > 0 and not is_exporting()
+    """oneDNN's operators don't take nothing, and other programs don't know them."""
+    return onednn.takes(x) and x.numel() > 0 and not is_exporting()

@@ -69,10 +69,10 @@ class GroupNorm4d(GroupNorm):
         ):
             return super().forward(x)
         given = rows, self.weight, self.bias, self.num_groups, self.eps
-        if not torch.is_grad_enabled():
+        if self.inplace and not torch.is_grad_enabled():
             scale, shift, _, _ = _scale_and_shift(*given)
-            out = rows if self.inplace else None
-            return torch.addcmul(_spread(shift), rows, _spread(scale), out=out).permute(0, 5, 1, 2, 3, 4)
+            torch.addcmul(_spread(shift), rows, _spread(scale), out=rows)
+            return x
         result: Tensor = _GroupNormOfRows.apply(*given)  # type: ignore[no-untyped-call]
         return result.permute(0, 5, 1, 2, 3, 4)
 
