@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from measures import peak_memory, seconds_on
 from scenarios import SIDES, episodes, error
-from timing import made_on, write
+from timing import footer, made_on, write
 
 from hmseg.allocator import keep_freed_memory
 from hmseg.networks import build_network, fewshot
@@ -127,7 +127,7 @@ def half_backbone(network: fewshot.FewShotNetwork, device: torch.device) -> None
 
 def report(record: Record) -> str:
     """The page."""
-    settings, machine = record["settings"], record["hardware"]
+    settings = record["settings"]
     lines = [
         "# Other ways that were tried",
         "",
@@ -150,11 +150,7 @@ def report(record: Record) -> str:
         [
             *lines,
             "",
-            f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
-            f"GPU {machine['gpu'] or 'none'}; load {record['load']}",
-            f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
-            f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
-            "",
+            *footer(record),
         ]
     )
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from measures import peak_memory, seconds_on
-from timing import made_on, write
+from timing import footer, made_on, write
 
 Record = dict[str, Any]
 Point = dict[str, Any]
@@ -131,7 +131,7 @@ def measure(point: Point, repeats: int) -> Record:
 def report(records: Sequence[Record]) -> str:
     """The page."""
     first = records[0]
-    point, machine = first["point"], first["hardware"]
+    point = first["point"]
     lines = [
         "# Growth with image size, shots and batch",
         "",
@@ -143,11 +143,7 @@ def report(records: Sequence[Record]) -> str:
         "|---|---|--:|--:|--:|--:|",
         *(row(record) for record in records),
         "",
-        f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
-        f"GPU {machine['gpu'] or 'none'}; load {first['load']} at the start",
-        f"- `{first['command']}`, commit {first['commit']}, {first['date'][:10]}",
-        f"- {', '.join(f'{name} {number}' for name, number in first['versions'].items())}",
-        "",
+        *footer(first),
     ]
     return "\n".join(lines)
 

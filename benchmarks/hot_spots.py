@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from scenarios import SIDES, Cell, works_of
-from timing import made_on, write
+from timing import footer, made_on, write
 from torch.profiler import ProfilerActivity, profile
 
 Profile = dict[str, Any]
@@ -67,7 +67,7 @@ def profiled(work: Any, device: str) -> Profile:
 
 def report(record: Mapping[str, Any], rows: int) -> str:
     """The page."""
-    settings, machine = record["settings"], record["hardware"]
+    settings = record["settings"]
     lines = [
         "# Where the time goes",
         "",
@@ -86,11 +86,7 @@ def report(record: Mapping[str, Any], rows: int) -> str:
     return "\n".join(
         [
             *lines,
-            f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
-            f"GPU {machine['gpu'] or 'none'}; load {record['load']}",
-            f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
-            f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
-            "",
+            *footer(record),
         ]
     )
 

@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 import pytorch_lightning as pl
-from timing import made_on, write
+from timing import footer, made_on, write
 
 from hmseg.allocator import keep_freed_memory
 from hmseg.assembly import build_callbacks, build_datamodule, build_loggers, build_module, build_trainer
@@ -107,7 +107,7 @@ def summary(samples: Sequence[Sample]) -> Record:
 
 def report(record: Record) -> str:
     """The page."""
-    machine, growth = record["hardware"], record["growth_since_second_epoch"]
+    growth = record["growth_since_second_epoch"]
     lines = [
         "# Memory and open files of a long run",
         "",
@@ -126,10 +126,7 @@ def report(record: Record) -> str:
         "",
         f"![over the steps]({record['plot']})",
         "",
-        f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; load {record['load']}",
-        f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
-        f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
-        "",
+        *footer(record),
     ]
     return "\n".join(lines)
 

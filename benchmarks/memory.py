@@ -66,7 +66,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def measure(args: argparse.Namespace) -> Record:
     """One way of one scenario, in this process."""
     held = [resident()]
-    import torch
+    import torch  # noqa: F401
 
     held.append(resident())
     from scenarios import PRODUCT, Cell, works_of
@@ -91,7 +91,6 @@ def measure(args: argparse.Namespace) -> Record:
         "held": dict(zip(STAGES, held, strict=True)),
         "peak": peak,
         "tensors": most(changes) / 1e9,
-        "threads": torch.get_num_threads(),
     }
 
 
@@ -117,7 +116,9 @@ def most(changes: Iterable[int]) -> int:
 
 def report(record: Mapping[str, Any]) -> str:
     """The page."""
-    settings, machine = record["settings"], record["hardware"]
+    from timing import footer  # it imports hmseg, which `measure` does by itself
+
+    settings = record["settings"]
     lines = [
         "# What memory is made of",
         "",
@@ -137,11 +138,7 @@ def report(record: Mapping[str, Any]) -> str:
         [
             *lines,
             "",
-            f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; "
-            f"load {record['load']}",
-            f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
-            f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
-            "",
+            *footer(record),
         ]
     )
 

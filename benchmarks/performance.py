@@ -157,6 +157,9 @@ def run(cell: Cell, part: str, args: argparse.Namespace, options: Sequence[str])
     command = [sys.executable, __file__, *words(cell, part, args), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
+        print(
+            *(line for line in done.stderr.splitlines() if " differ by " in line), sep="\n", file=sys.stderr
+        )
         return dict(json.loads(done.stdout.splitlines()[-1]))
     said = [line for line in done.stderr.strip().splitlines() if line.strip()]
     return {"failed": said[-1] if said else f"exit {done.returncode}"}

@@ -18,7 +18,7 @@ from unittest.mock import patch
 import torch
 from pieces_backbone import CHANNELS_LAST, Ways, backbone_pieces, order_pieces
 from pieces_head import norm_pieces, other_pieces, pivot_pieces
-from timing import interleaved, made_on, seconds, write
+from timing import footer, interleaved, made_on, seconds, write
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -119,7 +119,6 @@ def row(found: Mapping[str, Any]) -> str:
 
 def report(record: Mapping[str, Any]) -> str:
     """The page."""
-    machine = record["hardware"]
     return "\n".join(
         [
             "# The pieces, one by one",
@@ -131,11 +130,7 @@ def report(record: Mapping[str, Any]) -> str:
             "|---|---|",
             *(row(found) for found in record["rows"]),
             "",
-            f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; "
-            f"load {record['load']}",
-            f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
-            f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
-            "",
+            *footer(record),
         ]
     )
 

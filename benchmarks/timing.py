@@ -63,6 +63,18 @@ def made_on(**versions: str) -> dict[str, Any]:
     return described | {"load": round(os.getloadavg()[0], 2)}
 
 
+def footer(record: Mapping[str, Any]) -> list[str]:
+    """The last lines of a page: machine, command, commit and versions of a record with :func:`made_on`."""
+    machine = record["hardware"]
+    return [
+        f"- {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"GPU {machine['gpu'] or 'none'}; load {record['load']}",
+        f"- `{record['command']}`, commit {record['commit']}, {record['date'][:10]}",
+        f"- {', '.join(f'{name} {number}' for name, number in record['versions'].items())}",
+        "",
+    ]
+
+
 def write(path: Path, text: str) -> None:
     """All of the file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -267,3 +267,15 @@ def test_what_memory_is_made_of(benchmarks: Any, tmp_path: Path) -> None:
         assert held == sorted(held) and each["peak"] >= held[-1]
         assert 0 < each["tensors"] < each["peak"]
     assert "| forward1 | hmseg |" in out.with_suffix(".md").read_text()
+
+
+def test_the_exact_gradient_is_the_baselines(benchmarks: Any) -> None:
+    scenarios = benchmarks("scenarios")
+    baseline = benchmarks("published_network").PublishedNetwork(network("hsnet", "hybrid")).eval()
+    data = scenarios.episodes(1, 1, 64, torch.device("cpu"))
+    logits = baseline(data.query, data.supports[:, 0], data.masks[:, 0].float())
+    torch.nn.functional.cross_entropy(logits, data.truth.long()).backward()
+    exact = scenarios.exact_gradient(baseline, data)
+    assert exact.dtype == torch.float64
+    assert 0 < error(scenarios.gradient(baseline).double(), exact) < 1e-4
+    assert next(baseline.head.parameters()).dtype == torch.float32
