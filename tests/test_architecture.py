@@ -67,7 +67,17 @@ def test_only_module_callbacks_loggers_data_module_and_entry_points_import_light
 
 @pytest.mark.parametrize(
     "name",
-    ["masking/*", "correlation", "backbones*", "timm_networks", "weights", "metrics", "errors", "exporting"],
+    [
+        "masking/*",
+        "correlation",
+        "backbones/*",
+        "backbones_timm",
+        "timm_networks",
+        "weights",
+        "metrics",
+        "errors",
+        "exporting",
+    ],
 )
 def test_primitives_know_nothing_above_them(name: str) -> None:
     above = (

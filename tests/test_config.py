@@ -199,7 +199,7 @@ MISTAKES = {
     "in 0.0 … 1.0, got 1.5",
     "trainer.devices=abc": "trainer.devices: expected a number, a list such as [0,1], or auto, got 'abc'",
     "backbone=resnet50 backbone.weights=bundled": "backbone.weights=bundled: only the weights of "
-    "mobilenet_v2 are in the package; for resnet50 give imagenet, random or a file",
+    "mobilenet_v2, efficientnet_lite2 are in the package; for resnet50 give imagenet, random or a file",
     "backbone=resnet50_caffe backbone.weights=imagenet": "backbone.weights=imagenet: there is no download "
     "for resnet50_caffe; give a file or random",
     "paths.data=${nowhere}": "paths.data: Interpolation key 'nowhere' not found",
@@ -313,7 +313,7 @@ def test_schemas_are_hidden_from_the_options() -> None:
     with Composer() as composer:
         assert composer.options("backbone") == sorted(
             ["convnext_tiny", "dinov2_small", "mobilenet_v2", "resnet101", "resnet50", "resnet50_caffe"]
-            + ["timm", "vgg16"]
+            + ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "timm", "vgg16"]
         )
     assert any(name.startswith("_") for _, name, _ in SCHEMAS)
 

