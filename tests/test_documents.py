@@ -111,6 +111,8 @@ def with_files(word: str, run: Path, folder: Path, words: Sequence[str]) -> str:
             (folder / "support" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "support" / name).touch()
         return f"{key}={folder}/support"
+    if key == "support_images":
+        return f"{key}={folder}/support"
     if key == "query":
         (folder / "photo.jpg").touch()
         return f"{key}={folder}/*.jpg"

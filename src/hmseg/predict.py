@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hydra.utils import instantiate
 
 from hmseg.cli import Program, entry
+from hmseg.files import given_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,6 +34,8 @@ def request(cfg: DictConfig) -> Request:
     return Request(
         ckpt=None if cfg.ckpt is None else Path(cfg.ckpt).expanduser(),
         support=Path(cfg.support).expanduser(),
+        support_images=given_path(cfg.support_images),
+        form=cfg.format,
         query=cfg.query,
         out=Path(cfg.out).expanduser(),
         name=cfg.name,
@@ -59,6 +62,7 @@ PROGRAM = Program(
         "support=cat/ query=photos/ out=segmented/",
         "ckpt=outputs/2024-01-31/12-00-00 support=animals/ 'query=photos/**/*.jpg' out=segmented/",
         "support=cat/ query=photo.jpg out=feature/ masking=feature",
+        "support=annotations.json query=photos/ out=segmented/ format=labelme",
         "support=cat/ query=photos/ out=segmented/ resume=true",
     ),
 )

@@ -1,4 +1,4 @@
-"""Which files are supports and queries, and what may be written."""
+"""Which files are queries, and what may be written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hmseg.errors import ConfigError
-from hmseg.predicting.layout import Pair, Query, find_queries, find_supports
+from hmseg.predicting.layout import Query, find_queries
 from hmseg.predicting.targets import Targets
 
 Touch = Callable[..., None]
@@ -23,60 +23,6 @@ def touch(tmp_path: Path) -> Touch:
             path.write_text("")
 
     return make
-
-
-def names(found: dict[str, list[Pair]]) -> dict[str, list[tuple[str, str]]]:
-    return {name: [(each.image.name, each.mask.name) for each in pairs] for name, pairs in found.items()}
-
-
-def test_two_folders(touch: Touch, tmp_path: Path) -> None:
-    touch("images/b.JPG", "images/a.png", "masks/a.png", "masks/b.png", "notes.txt", "images/.hidden.jpg")
-    assert names(find_supports(tmp_path, "cat")) == {"cat": [("a.png", "a.png"), ("b.JPG", "b.png")]}
-
-
-def test_pairs(touch: Touch, tmp_path: Path) -> None:
-    touch("a.jpg", "a.png", "b.png", "b_mask.png", "c.webp", "c_mask.png", "d_mask.jpg", "d_mask.png")
-    assert names(find_supports(tmp_path)) == {
-        "object": [
-            ("a.jpg", "a.png"),
-            ("b.png", "b_mask.png"),
-            ("c.webp", "c_mask.png"),
-            ("d_mask.jpg", "d_mask.png"),
-        ]
-    }
-
-
-def test_a_folder_for_each_class(touch: Touch, tmp_path: Path) -> None:
-    touch("dog/a.jpg", "dog/a.png", "cat/images/x.jpg", "cat/masks/x.png", ".git/a.jpg", "readme.txt")
-    found = find_supports(tmp_path)
-    assert names(found) == {"cat": [("x.jpg", "x.png")], "dog": [("a.jpg", "a.png")]}
-    assert list(found) == ["cat", "dog"]
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ((), "no image in it; expected folders images/ and masks/, or pairs"),
-        (("a.jpg",), "there is no mask for a;"),
-        (("a.jpg", "a.png", "b_mask.png"), "there is no image for b;"),
-        (("a.jpg", "a.jpeg", "a.png"), "several images are called a; leave one"),
-        (("images/a.jpg", "masks/b.png"), "there is no mask for a;"),
-        (("cat/a.jpg", "cat/a.png", "b.jpg"), "b.jpg lies beside folders of classes"),
-        (("cat/a.txt",), "no image with a mask in it"),
-        (("images/a.txt", "masks/a.png"), "no image with a mask in it"),
-    ],
-)
-def test_other_layouts_are_refused(
-    touch: Touch, tmp_path: Path, files: tuple[str, ...], message: str
-) -> None:
-    touch(*files)
-    with pytest.raises(ConfigError, match=message):
-        find_supports(tmp_path)
-
-
-def test_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no such folder"):
-        find_supports(tmp_path / "none")
 
 
 def test_queries_of_a_folder_a_file_and_a_pattern(touch: Touch, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 RESULTS = [f"{kind}/{n}.{ending}" for kind, ending in (("masks", "png"), ("overlays", "jpg")) for n in "012"]
+FINISHED = sorted([*RESULTS, "masks/class_names.txt", "summary.json"])
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools under NumPy 2
@@ -80,7 +81,7 @@ def test_results_are_the_segmenters_and_the_summary_is_cocos(call: Call, folder:
     assert (outcome.code, outcome.err) == (0, "")
     assert "supports: cat (1), dog (1)" in outcome.out
     assert outcome.out.rstrip().endswith("written to out/summary.json")
-    assert files(folder / "out") == sorted([*RESULTS, "summary.json"])
+    assert files(folder / "out") == FINISHED
     segmenter = Segmenter.from_checkpoint("a.ckpt", device="cpu")
     for name in ("cat", "dog"):
         segmenter.fit(f"support/{name}/a.jpg", f"support/{name}/a.png", name=name)
@@ -125,7 +126,7 @@ def test_a_bad_file_is_listed_at_the_end_and_tried_again(call: Call, folder: Pat
     outcome = call(*GIVEN, "resume=true")
     assert (outcome.code, outcome.err) == (0, "")
     assert [each["name"] for each in summary(folder)["images"]] == ["0", "1", "2"]
-    assert files(folder / "out") == sorted([*RESULTS, "summary.json"])
+    assert files(folder / "out") == FINISHED
     assert before == {name: (folder / "out/masks" / name).stat().st_mtime_ns for name in before}
 
 
@@ -151,7 +152,7 @@ def test_an_interrupted_run_goes_on(call: Call, folder: Path, monkeypatch: pytes
     assert call(*GIVEN, "resume=true").code == 0
     assert again == ["1", "2"]
     assert len(summary(folder)["images"]) == 3
-    assert files(folder / "out") == sorted([*RESULTS, "summary.json"])
+    assert files(folder / "out") == FINISHED
 
 
 def test_nothing_is_written_over_without_being_told(call: Call, folder: Path) -> None:
@@ -162,7 +163,9 @@ def test_nothing_is_written_over_without_being_told(call: Call, folder: Path) ->
     assert outcome.err.startswith("error: out=out: out/masks/1.png is there already; give another folder")
     assert files(folder / "out") == ["masks/1.png"]
     assert call(*GIVEN, "overwrite=true", "overlays=false").code == 0
-    assert files(folder / "out") == ["masks/0.png", "masks/1.png", "masks/2.png", "summary.json"]
+    assert files(folder / "out") == [
+        *("masks/0.png", "masks/1.png", "masks/2.png", "masks/class_names.txt", "summary.json")
+    ]
     assert read_label_map(folder / "out/masks/1.png").shape == (64, 64)
 
 
@@ -184,7 +187,10 @@ def test_a_bad_support_stops_before_anything_is_written(call: Call, folder: Path
 
 REFUSALS = {
     "support=support query=photos": "out: a value is required",
-    "support=none query=photos out=out": "support=none: there is no such folder",
+    "support=none query=photos out=out": "support=none: there is no such file or folder",
+    "support=support support_images=no query=photos out=out": "support_images=no: there is no such folder",
+    "support=a.ckpt query=photos out=out": "support=a.ckpt: expected a JSON file of COCO or LabelMe",
+    "support=support query=photos out=out format=tif": "unknown format 'tif': did you mean 'tiff'",
     "support=support query=none out=out": "query=none: no image there",
     "support=support query=photos out=a.ckpt": "out=a.ckpt: this is a file",
     "support=support query=photos out=out ckpt=none.ckpt": "ckpt=none.ckpt: there is no such file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+import made_annotations as made
 from hmseg import Box, Segmenter
 from hmseg.data.transforms import normalise
 from hmseg.errors import ConfigError, DataError
@@ -234,3 +236,17 @@ def test_settings_that_cannot_be(options: dict[str, Any], message: str) -> None:
         Segmenter(tiny(), **{"side": SIDE, **options})
     with pytest.raises(ConfigError, match="batch=0"):
         Segmenter(tiny(), side=SIDE).fit(photo(1), OBJECT).predict_many([], batch=0)
+
+
+def test_annotation_files_are_supports(tmp_path: Path) -> None:
+    segmenter = Segmenter(tiny(), side=SIDE, device="cpu")
+    made.labelme(tmp_path / "json")
+    segmenter.fit_annotations(tmp_path / "json")
+    assert segmenter.classes == ("cat", "dog")
+    assert [len(each) for each in segmenter.supports.values()] == [2, 1]
+    shape = made.labelme_shape("cat", made.ring(made.CAT), "line")
+    made.labelme_file(tmp_path / "json/one.json", "one.jpg", [shape])
+    with pytest.warns(UserWarning, match="left out 1 of 2 annotations, the first: .*shape 1: a line"):
+        segmenter.fit_annotations(str(tmp_path / "json"))
+    with pytest.raises(ConfigError, match="there is no such file or folder"):
+        segmenter.fit_annotations(tmp_path / "none")

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from hmseg.annotations.supports import find_supports
+from hmseg.annotations.writing import FORMATS
 from hmseg.config.runs import find_checkpoint
 from hmseg.errors import ConfigError, unknown
-from hmseg.predicting.layout import find_queries, find_supports
+from hmseg.files import given_path
+from hmseg.predicting.layout import find_queries
 from hmseg.predicting.targets import Targets
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -27,6 +30,8 @@ def check_predict(cfg: DictConfig) -> None:
         find_checkpoint("ckpt", cfg.ckpt, ("best.ckpt", "last.ckpt"))
     if cfg.overwrite and cfg.resume:
         raise ConfigError("overwrite, resume: both came; resume=true goes on, overwrite=true starts anew")
+    if cfg.format not in FORMATS:
+        raise ConfigError(unknown("format", cfg.format, FORMATS))
     if cfg.precision not in PRECISIONS:
         raise ConfigError(unknown("precision", cfg.precision, PRECISIONS))
     for key, least in (("side", LEAST_SIDE), ("batch", 1)):
@@ -38,8 +43,10 @@ def check_predict(cfg: DictConfig) -> None:
     if masking is not None and not (isinstance(masking, DictConfig) and "_target_" in masking):
         raise ConfigError(f"masking: expected a node with the _target_ to build, got {masking}")
     out = Path(cfg.out).expanduser()
-    supports = find_supports(Path(cfg.support).expanduser(), cfg.name)
+    supports = find_supports(Path(cfg.support).expanduser(), cfg.name, given_path(cfg.support_images))
     queries = find_queries(cfg.query, out)
-    inputs = [path for pairs in supports.values() for pair in pairs for path in pair]
-    targets = Targets(out, cfg.overlays)
+    inputs = [
+        path for marked in supports.classes.values() for each in marked for path in (each.image, each.file)
+    ]
+    targets = Targets(out, cfg.overlays, cfg.format)
     targets.check(queries, [*inputs, *(each.path for each in queries)], cfg.overwrite, cfg.resume)

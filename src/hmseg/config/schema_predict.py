@@ -25,10 +25,16 @@ class PredictConfig:
 
     ckpt: str | None = _key(None, "checkpoint, or a run folder (its best checkpoint); null: the bundled one")
     support: str = _key(
-        MISSING, "folder of annotated images: images/ and masks/, pairs, or one for each class"
+        MISSING,
+        "annotated images: a folder with images and masks, or one such folder for each class; LabelMe's or "
+        "YOLO's files; a COCO file",
+    )
+    support_images: str | None = _key(
+        None, "folder of the support's images, where they don't lie beside the annotations"
     )
     query: str = _key(MISSING, "image, folder of images, or pattern such as photos/**/*.jpg")
     out: str = _key(MISSING, "folder to write")
+    format: str = _key("png", "of the masks: png, tiff, labelme, yolo or coco")
     name: str = _key("object", "of the class, where support has no folder for each class")
     overwrite: bool = _key(False, "replace results that are there")
     resume: bool = _key(

@@ -1,31 +1,16 @@
-"""Which files are supports, which are queries, and what their results are called; without PyTorch."""
+"""Which files are queries, and what their results are called; without PyTorch."""
 
 from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from hmseg.annotations.images import ENDINGS
+from hmseg.annotations.mask_files import images_in, visible
 from hmseg.errors import ConfigError
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-"""Of images, lower case."""
-MASK_ENDING = ".png"
-MASK_MARK = "_mask"
-"""At the end of a mask's stem, where the image is a PNG too."""
-LAYOUT = (
-    "expected folders images/ and masks/, or pairs NAME.jpg + NAME.png (or NAME.png + NAME_mask.png), or one "
-    "such folder for each class"
-)
-
-
-class Pair(NamedTuple):
-    """A support's files."""
-
-    image: Path
-    mask: Path
 
 
 class Query(NamedTuple):
@@ -39,68 +24,10 @@ class Query(NamedTuple):
     path: Path
     name: str
 
-
-def find_supports(folder: Path, name: str = "object") -> dict[str, list[Pair]]:
-    """The support pairs of each class, in the order of their names.
-
-    Args:
-        folder: see ``LAYOUT``; hidden files are not looked at.
-        name: of the class, where there is only one and so no folder of its name.
-
-    Raises:
-        ConfigError: no folder, nothing in it, an image without a mask or the other way round, or files of a
-            class beside folders of classes.
-    """
-    if not folder.is_dir():
-        raise ConfigError(f"support={folder}: there is no such folder; {LAYOUT}")
-    if _is_class(folder):
-        return {name: _pairs(folder)}
-    folders = [each for each in _visible(folder) if each.is_dir()]
-    files = [each for each in _visible(folder) if each.is_file() and each.suffix.lower() in ENDINGS]
-    if not folders:
-        raise ConfigError(f"support={folder}: no image in it; {LAYOUT}")
-    if files:
-        raise ConfigError(f"support={folder}: {files[0].name} lies beside folders of classes; {LAYOUT}")
-    return {each.name: _pairs(each) for each in folders}
-
-
-def _is_class(folder: Path) -> bool:
-    """Whether it holds pairs itself."""
-    if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        return True
-    entries = _visible(folder)
-    return not any(each.is_dir() for each in entries) and bool(_images(entries))
-
-
-def _pairs(folder: Path) -> list[Pair]:
-    if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        images = _images(_visible(folder / "images"))
-        masks = {each.stem: each for each in _images(_visible(folder / "masks"))}
-    else:
-        files = _images(_visible(folder))
-        masks = _masks_among(files)
-        images = [each for each in files if each not in masks.values()]
-    stems = Counter(each.stem for each in images)
-    if twice := [stem for stem, count in stems.items() if count > 1]:
-        raise ConfigError(f"support={folder}: several images are called {twice[0]}; leave one")
-    if not images:
-        raise ConfigError(f"support={folder}: no image with a mask in it; {LAYOUT}")
-    for found, wanted, kind in ((stems, masks, "mask"), (masks, stems, "image")):
-        if lone := sorted(set(found) - set(wanted)):
-            raise ConfigError(f"support={folder}: there is no {kind} for {lone[0]}; {LAYOUT}")
-    return [Pair(each, masks[each.stem]) for each in images]
-
-
-def _masks_among(files: Sequence[Path]) -> dict[str, Path]:
-    """The masks by their images' stems, where both lie in one folder."""
-    others = {each.stem for each in files if each.suffix.lower() != MASK_ENDING}
-    png = [each for each in files if each.suffix.lower() == MASK_ENDING]
-    marked = {
-        each.stem.removesuffix(MASK_MARK): each
-        for each in png
-        if each.stem.endswith(MASK_MARK) and each.stem not in others
-    }
-    return {each.stem: each for each in png if each.stem in others and each.stem not in marked} | marked
+    @property
+    def file(self) -> str:
+        """The image's name below the folder of the queries, with ``/``."""
+        return PurePosixPath(self.name).with_name(self.path.name).as_posix()
 
 
 def find_queries(given: str, out: Path) -> list[Query]:
@@ -115,12 +42,12 @@ def find_queries(given: str, out: Path) -> list[Query]:
     """
     path = Path(given).expanduser()
     if path.is_dir():
-        files, root = _images(_visible(path)), path
+        files, root = images_in(visible(path)), path
     elif path.is_file():  # whatever its ending: it was named
         files, root = [path], path.parent
     else:
         matches = [Path(each) for each in glob.glob(str(path), recursive=True)]
-        files = _images(each for each in matches if each.is_file())
+        files = images_in(each for each in matches if each.is_file())
         root = _fixed_part(path)
     inside = out.resolve()
     files = [each for each in sorted(files) if not each.resolve().is_relative_to(inside)]
@@ -153,11 +80,3 @@ def _fixed_part(pattern: Path) -> Path:
             break
         parts.append(part)
     return Path(*parts)
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
-
-
-def _images(files: Iterable[Path]) -> list[Path]:
-    return sorted(each for each in files if each.suffix.lower() in ENDINGS and not each.is_dir())

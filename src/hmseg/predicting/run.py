@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hmseg import environment
+from hmseg.annotations.marked import Found
+from hmseg.annotations.supports import find_supports
+from hmseg.annotations.writing import write_common, write_image
 from hmseg.errors import DataError, HmsegError
 from hmseg.files import sha256
-from hmseg.predicting.layout import Pair, Query, find_queries, find_supports
+from hmseg.predicting.layout import Query, find_queries
 from hmseg.predicting.summary import Journal, image_entry, summarise, write_summary
 from hmseg.predicting.targets import Targets
 from hmseg.preparation.bars import Bar
@@ -29,9 +32,11 @@ class Request:
 
     Attributes:
         ckpt: checkpoint or run folder; None: the bundled one.
-        support: folder, see ``hmseg.predicting.layout``.
+        support: folder or file, see :func:`hmseg.annotations.supports.find_supports`.
         query: an image, a folder or a pattern.
         out: folder to write.
+        support_images: folder of the support's images, where they lie elsewhere.
+        form: of the masks, one of ``hmseg.annotations.writing.FORMATS``.
         name: of the class, where there is only one.
         overwrite: replace what is there.
         resume: go on with an unfinished prediction.
@@ -44,6 +49,8 @@ class Request:
     support: Path
     query: str
     out: Path
+    support_images: Path | None = None
+    form: str = "png"
     name: str = "object"
     overwrite: bool = False
     resume: bool = False
@@ -60,15 +67,19 @@ def run(request: Request) -> None:
             when everything else is done, if an image could not be used.
     """
     environment.commit()
-    targets = Targets(request.out, request.overlays)
+    targets = Targets(request.out, request.overlays, request.form)
     queries = find_queries(request.query, request.out)
-    pairs = find_supports(request.support, request.name)
+    found = find_supports(request.support, request.name, request.support_images)
     checkpoint = find_checkpoint(request.ckpt)
     segmenter = Segmenter.from_checkpoint(checkpoint, **request.options)
-    show_supports(segmenter, pairs)
-    info = describe(segmenter, checkpoint, pairs)
+    show_supports(segmenter, found)
+    info = describe(segmenter, checkpoint, found, request.form)
     journal = _started(targets, info["key"], request.overwrite)
-    done = {name: entry for name, entry in journal.read().items() if targets.mask(name).is_file()}
+    done = {
+        name: entry
+        for name, entry in journal.read().items()
+        if all(path.is_file() for path in targets.of_image(name))
+    }
     journal.start(done)
     failed: list[dict[str, str]] = []
     left = [query for query in queries if query.name not in done]
@@ -82,6 +93,9 @@ def run(request: Request) -> None:
         print(f"{len(done)} of {len(queries)} images are done; the same command with resume=true goes on")
         raise
     entries = [done[query.name] for query in queries if query.name in done]
+    if targets.common is not None:
+        make_folder(targets.common.parent)
+        write_common(targets.common, request.form, entries, segmenter.classes)
     write_summary(targets.summary, summarise(info, segmenter.classes, entries, failed))
     report(segmenter.classes, entries, failed, targets.summary)
     if failed:
@@ -89,15 +103,17 @@ def run(request: Request) -> None:
     journal.remove()
 
 
-def show_supports(segmenter: Segmenter, pairs: Mapping[str, Sequence[Pair]]) -> None:
+def show_supports(segmenter: Segmenter, found: Found) -> None:
     """Fits every class; DataError at the first support that can't be used, since all results hang on it."""
-    for name, files in pairs.items():
-        segmenter.fit([each.image for each in files], [each.mask for each in files], name=name)
-    counts = ", ".join(f"{name} ({len(files)})" for name, files in pairs.items())
+    for note in found.notes():
+        print(f"supports: {note}")
+    for name, marked in found.classes.items():
+        segmenter.fit([each.image for each in marked], [each.mask for each in marked], name=name)
+    counts = ", ".join(f"{name} ({len(marked)})" for name, marked in found.classes.items())
     print(f"supports: {counts}")
 
 
-def describe(segmenter: Segmenter, checkpoint: Path, pairs: Mapping[str, Sequence[Pair]]) -> dict[str, Any]:
+def describe(segmenter: Segmenter, checkpoint: Path, found: Found, form: str) -> dict[str, Any]:
     """What the results are made with; ``key`` is a digest of all that they depend on."""
     digest = hashlib.sha256()
     for name, supports in segmenter.supports.items():
@@ -110,20 +126,18 @@ def describe(segmenter: Segmenter, checkpoint: Path, pairs: Mapping[str, Sequenc
         "aggregation": segmenter.aggregation,
         "precision": str(segmenter.encoder.precision).removeprefix("torch."),
         "supports_sha256": digest.hexdigest(),
+        "masks": form,
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     listed = {
-        name: [{"image": str(each.image), "mask": str(each.mask)} for each in files]
-        for name, files in pairs.items()
+        name: [{"image": str(each.image), "mask": str(each.file)} for each in marked]
+        for name, marked in found.classes.items()
     }
     return {"key": key, **about, "supports": listed, **environment.describe()}
 
 
 def _started(targets: Targets, key: str, overwrite: bool) -> Journal:
-    try:
-        targets.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"out={targets.out} can't be made ({error.strerror}): give another folder") from error
+    make_folder(targets.out)
     journal = Journal(targets.journal, key)
     if overwrite:
         journal.remove()
@@ -163,10 +177,9 @@ def predicted(
             yield {
                 "name": query.name,
                 "file_name": str(query.path),
-                "mask": targets.mask(query.name).relative_to(targets.out).as_posix(),
-                "overlay": targets.overlay(query.name).relative_to(targets.out).as_posix()
-                if targets.overlays
-                else None,
+                "file": query.file,
+                "mask": below(targets.out, targets.mask(query.name)),
+                "overlay": below(targets.out, targets.overlay(query.name) if targets.overlays else None),
                 "seconds": round(seconds, 4),
                 **image_entry(result),
             }
@@ -183,15 +196,27 @@ def _read(queries: Iterable[Query], failed: list[dict[str, str]]) -> Iterator[tu
 
 def write(result: Segmentation, query: Query, targets: Targets) -> None:
     """Mask and overlay of a query; DataError where they can't be written."""
-    made = {targets.mask(query.name): result.label_image}
-    if targets.overlays:
-        made[targets.overlay(query.name)] = result.overlay
-    for path, make in made.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{path.parent} can't be made ({error.strerror}): give another out") from error
-        save_image(make(), path)
+    for path in targets.of_image(query.name):
+        make_folder(path.parent)
+        if path == targets.overlay(query.name):
+            save_image(result.overlay(), path)
+        elif targets.form == "png":
+            save_image(result.label_image(), path)
+        else:
+            write_image(path, targets.form, result.labels, result.names, query.path)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes it where it is missing; DataError where it can't be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} can't be made ({error.strerror}): give another out") from error
+
+
+def below(folder: Path, path: Path | None) -> str | None:
+    """A path from a folder on, with ``/``."""
+    return None if path is None else path.relative_to(folder).as_posix()
 
 
 def report(

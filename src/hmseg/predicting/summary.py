@@ -73,7 +73,11 @@ def summarise(
     for number, entry in enumerate(entries, start=1):
         best = {names[each["category_id"] - 1]: each["best"] for each in entry["classes"]}
         images.append(
-            {"id": number, **{k: v for k, v in entry.items() if k != "classes"}, "best_score": best}
+            {
+                "id": number,
+                **{k: v for k, v in entry.items() if k != "classes"},
+                "best_score": best,
+            }
         )
         annotations += [
             {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hmseg.annotations.writing import common_file, image_file
 from hmseg.errors import ConfigError
 from hmseg.predicting.layout import Query
 
@@ -17,10 +18,12 @@ class Targets:
     Attributes:
         out: the folder.
         overlays: whether overlays are written.
+        form: of the masks, one of ``hmseg.annotations.writing.FORMATS``.
     """
 
     out: Path
     overlays: bool = True
+    form: str = "png"
 
     @property
     def summary(self) -> Path:
@@ -32,9 +35,14 @@ class Targets:
         """The images done so far, while some are missing: the run was stopped, or some could not be used."""
         return self.out / "summary.unfinished"
 
-    def mask(self, name: str) -> Path:
-        """The label map of a query."""
-        return self.out / "masks" / f"{name}.png"
+    @property
+    def common(self) -> Path | None:
+        """What is written once for all masks: the classes' names, or the annotations themselves."""
+        return common_file(self.out, self.form)
+
+    def mask(self, name: str) -> Path | None:
+        """The mask of a query; None where all are in one file."""
+        return image_file(self.out, self.form, name)
 
     def overlay(self, name: str) -> Path:
         """The overlay of a query."""
@@ -43,10 +51,17 @@ class Targets:
     def of(self, queries: Iterable[Query]) -> Iterator[Path]:
         """All files that are written."""
         yield self.summary
+        if self.common is not None:
+            yield self.common
         for query in queries:
-            yield self.mask(query.name)
-            if self.overlays:
-                yield self.overlay(query.name)
+            yield from self.of_image(query.name)
+
+    def of_image(self, name: str) -> Iterator[Path]:
+        """The files of a query."""
+        if (mask := self.mask(name)) is not None:
+            yield mask
+        if self.overlays:
+            yield self.overlay(name)
 
     def check(self, queries: Iterable[Query], inputs: Iterable[Path], overwrite: bool, resume: bool) -> None:
         """Refuse to write over inputs, or without being told over anything.

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hmseg.annotations.outlines import Outline
 from hmseg.data.binary import THRESHOLD, object_pixels
 from hmseg.data.reading import opened
 from hmseg.errors import DataError, first_line
-from hmseg.segmenter.outlines import Outline
 
 Mask = NDArray[np.bool_]
 MaskLike = str | PathLike[str] | Image.Image | NDArray[np.generic] | Tensor | Outline | Sequence[Outline]

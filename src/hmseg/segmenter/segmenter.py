@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hmseg.annotations.supports import find_supports
 from hmseg.data.transforms import find_resizer
 from hmseg.errors import ConfigError, DataError, unknown
 from hmseg.masking import Masking, build_masking
@@ -203,6 +205,35 @@ class Segmenter:
             self._read(image, mask, f" {number} of '{name}'" if many else f" of '{name}'")
             for number, (image, mask) in enumerate(pairs, start=1)
         ]
+        return self
+
+    def fit_annotations(
+        self, path: str | Path, images: str | Path | None = None, name: str = "object"
+    ) -> Segmenter:
+        """Shows what annotation files mark, of every class in them; as :meth:`fit` of each class.
+
+        A single outline that can't be used is left out, with a warning that says how many and why.
+
+        Args:
+            path: a folder with images and masks, or files of LabelMe, COCO or YOLO; see
+                :func:`hmseg.annotations.supports.find_supports`.
+            images: folder of the images, where they lie elsewhere.
+            name: of the class, where nothing names it.
+
+        Returns:
+            The segmenter itself.
+
+        Raises:
+            ConfigError: nothing is there, or more than one form of it.
+            DataError: files or images that can't be used, or don't fit each other.
+        """
+        found = find_supports(
+            Path(path).expanduser(), name, None if images is None else Path(images).expanduser()
+        )
+        for note in found.notes():
+            warnings.warn(f"{path}: {note}", stacklevel=2)
+        for each, marked in found.classes.items():
+            self.fit([one.image for one in marked], [one.mask for one in marked], name=each)
         return self
 
     def add(self, image: ImageLike, mask: MaskLike, name: str = "object") -> Segmenter:

@@ -1,0 +1,143 @@
+"""The images that annotation files name: where they are now, and their size."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hmseg.annotations.marked import Size
+from hmseg.errors import DataError, first_line
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""Of images, lower case."""
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+"""What Label Studio puts before the name of an uploaded file."""
+_ORIENTATION = 0x0112  # EXIF
+_TURNED = (5, 6, 7, 8)  # by a quarter
+
+
+class Images:
+    """Finds images by the names that annotation files give them.
+
+    Tools name images by paths of the machine or server where they were annotated, with folders that may not
+    be here. So of the images below the folder that have the file's own name, the one counts whose folders
+    agree furthest with the name's.
+
+    Args:
+        root: folder; hidden folders are not looked into.
+        without: files in it that are no images to be found, masks say.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "images").mkdir()
+        ...     (Path(folder) / "images/cat 1.jpg").touch()
+        ...     images = Images(Path(folder))
+        ...     names = ("cat 1.jpg", r"..\\media\\upload\\1\\0a1b2c3d-cat%201.jpg", "images/dog.jpg")
+        ...     [found and found.name for found in map(images.find, names)]
+        ['cat 1.jpg', 'cat 1.jpg', None]
+    """
+
+    def __init__(self, root: Path, without: Collection[Path] = ()) -> None:
+        self.root = root
+        self._by_name: dict[str, list[Path]] = defaultdict(list)
+        self._by_stem: dict[str, list[Path]] = defaultdict(list)
+        for folder, below, names in os.walk(root):
+            below[:] = sorted(each for each in below if not each.startswith("."))
+            for name in sorted(names):
+                path = Path(folder, name)
+                if path.suffix.lower() in ENDINGS and not name.startswith(".") and path not in without:
+                    self._by_name[name].append(path)
+                    self._by_stem[path.stem].append(path)
+
+    def find(self, name: str) -> Path | None:
+        """The image of a name, folders and all, or None.
+
+        Raises:
+            DataError: several fit equally well.
+        """
+        parts = _parts(name)
+        if not parts:
+            return None
+        plain = unquote(parts[-1])
+        for last in (parts[-1], plain, _UPLOADED.sub("", plain)):
+            if found := self._by_name.get(last):
+                return self._nearest(found, parts[:-1], name)
+        return None
+
+    def find_stem(self, name: str) -> Path | None:
+        """The same for a name without its ending, which it may have all the same."""
+        parts = _parts(name)
+        found = (self._by_stem.get(parts[-1]) or self._by_name.get(parts[-1])) if parts else None
+        return self._nearest(found, parts[:-1], name) if found else None
+
+    def _nearest(self, paths: Sequence[Path], folders: Sequence[str], name: str) -> Path:
+        agreeing = [_common(path.relative_to(self.root).parts[:-1], folders) for path in paths]
+        best = [path for path, count in zip(paths, agreeing, strict=True) if count == max(agreeing)]
+        if len(best) > 1:
+            raise DataError(
+                f"{name}: {best[0]} and {best[1]} could both be meant: leave one of them, or give the folder "
+                "with the right one as support_images"
+            )
+        return best[0]
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(
+        each for each in PurePosixPath(name.replace("\\", "/")).parts if each not in ("/", "..", ".")
+    )
+
+
+def _common(found: Sequence[str], named: Sequence[str]) -> int:
+    """How many folders agree, from the last one up."""
+    count = 0
+    for one, other in zip(reversed(found), reversed(named), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def upright_size(path: Path) -> Size:
+    """(height, width) of an image as its EXIF entry turns it; only the file's header is read.
+
+    Raises:
+        DataError: it can't be read, or is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+    except UnidentifiedImageError:
+        raise DataError(f"image {path} is not an image that can be read: give the original file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"image {path} can't be read ({first_line(error)}): give the original file") from None
+    return (width, height) if turned else (height, width)
+
+
+def read_numbers(path: Path) -> NDArray[np.int64]:
+    """The label map in a file, upright: (H, W) grey values of 8, 16 or 32 bits, or indices of a palette.
+
+    Raises:
+        DataError: it can't be read, or has colours.
+    """
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            if mode in ("1", "L", "P") or mode.startswith("I"):
+                return np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
+    except UnidentifiedImageError:
+        raise DataError(f"mask {path} is not an image that can be read: give the original file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"mask {path} can't be read ({first_line(error)}): give the original file") from None
+    raise DataError(
+        f"mask {path} is no label map (mode {mode}): grey of 8 or 16 bits or a palette was expected"
+    )

@@ -1,0 +1,169 @@
+"""What annotation files say: which images show which classes, where; and what of them can't be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from hmseg.annotations.outlines import Outline
+from hmseg.data.coco_shapes import Shape, paint
+from hmseg.errors import DataError
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+class Marked(NamedTuple):
+    """An image, and where a class is in it.
+
+    Attributes:
+        image: its file.
+        mask: a mask file, or what was drawn; as ``Segmenter.fit`` takes it.
+        file: the annotation file that says so.
+    """
+
+    image: Path
+    mask: Path | Outline
+    file: Path
+
+
+@dataclass(frozen=True)
+class Drawn(Outline):
+    """A mask of an annotation file, as COCO's run lengths.
+
+    Args:
+        runs: ``{"size": [H, W], "counts": text}``.
+        where: the file, for messages.
+    """
+
+    runs: Mapping[str, Any]
+    where: str
+
+    def drawn(self, size: Size, what: str = "mask") -> NDArray[np.bool_]:
+        """(H, W) bool; DataError for an image of another size."""
+        check_fits((self.runs["size"][0], self.runs["size"][1]), size, self.where, what)
+        return np.asarray(paint(*size, [Shape("of an image", 1, False, self.runs)], self.where) > 0)
+
+
+class Canvas:
+    """The classes marked in one image.
+
+    Args:
+        size: of the image.
+    """
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.masks: dict[str, NDArray[np.bool_]] = {}
+
+    def draw(self, label: str, segmentation: Any, where: str) -> None:
+        """Adds to a class what COCO's polygons or run lengths cover.
+
+        Args:
+            label: of the class.
+            segmentation: polygons ``[[x1, y1, …], …]``, or run lengths ``{"size", "counts"}``.
+            where: beginning of messages.
+
+        Raises:
+            DataError: it can't be painted, or covers no pixel.
+        """
+        covered = paint(*self.size, [Shape("of it", 1, False, segmentation)], where) > 0
+        if not covered.any():
+            raise DataError(f"{where}: it covers no pixel of the image")
+        self.masks[label] = self.masks[label] | covered if label in self.masks else covered
+
+
+@dataclass
+class Found:
+    """The classes that annotation files mark.
+
+    Attributes:
+        classes: the marked images by class, in the order of the files.
+        outlines: how many came.
+        left_out: why some of them could not be used.
+        images: how many came with outlines.
+        missing: those that are not there.
+    """
+
+    classes: dict[str, list[Marked]] = field(default_factory=dict)
+    outlines: int = 0
+    left_out: list[str] = field(default_factory=list)
+    images: int = 0
+    missing: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def outline(self) -> Iterator[None]:
+        """Counts one outline; a DataError in the block leaves out this one alone."""
+        self.outlines += 1
+        try:
+            yield
+        except DataError as error:
+            self.left_out.append(str(error))
+
+    def add(self, image: Path, canvas: Canvas, file: Path) -> None:
+        """Takes over what was drawn for one image."""
+        for label, mask in canvas.masks.items():
+            self.classes.setdefault(label, []).append(
+                Marked(image, Drawn(run_lengths(mask), str(file)), file)
+            )
+
+    def notes(self) -> list[str]:
+        """What was left out, a line for each kind."""
+        lines = []
+        if self.left_out:
+            lines.append(
+                f"left out {len(self.left_out)} of {self.outlines} annotations, the first: {self.left_out[0]}"
+            )
+        if self.missing:
+            lines.append(
+                f"left out {len(self.missing)} of {self.images} annotated images that aren't there, the "
+                f"first: {self.missing[0]}"
+            )
+        return lines
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """COCO's compressed run lengths of (H, W), ``{"size": [H, W], "counts": text}``.
+
+    Example:
+        >>> run_lengths(np.array([[False, True], [True, True]]))
+        {'size': [2, 2], 'counts': '13'}
+    """
+    runs = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
+
+
+def check_fits(size: Size, image: Size, file: str, what: str) -> None:
+    """Raises DataError where an annotation was made for an image of another size.
+
+    Args:
+        size: that the file speaks of.
+        image: height and width of the image, upright.
+        file: with the annotation.
+        what: the image, for the message.
+    """
+    if size != image:
+        raise DataError(
+            f"{file} was made for an image of {size[1]}x{size[0]} pixels, {what} has {image[1]}x{image[0]} "
+            "(upright, as EXIF says): give the image that was annotated"
+        )
+
+
+def class_label(name: object, where: str) -> str:
+    """A class's name on one line; DataError where there is none.
+
+    Example:
+        >>> class_label(" tabby  cat", "a.json")
+        'tabby cat'
+    """
+    text = " ".join(name.split()) if isinstance(name, str) else ""
+    if not text:
+        raise DataError(f"{where}: it has no class name")
+    return text
