@@ -16,7 +16,7 @@ from timing import interleaved
 from torch.nn import functional as F  # noqa: N812
 from torchvision.transforms import Normalize, ToTensor
 
-from hmseg.data.augment import VatAugment
+from hmseg.data.augment import GeometricAugment, VatAugment
 from hmseg.data.cache import ImageCache
 from hmseg.data.pascal import PascalSource
 from hmseg.data.reading import read_image, read_label_map
@@ -34,8 +34,9 @@ def measure_parts(
     masks = [source.files(name)[1] for name, _ in pairs]
     pixels = [read_image(path) for path in photos]
     small = [Image.fromarray(resize_pixels(each, size)) for each in pixels]
-    cut = [source.read(*pair).mask for pair in pairs]
-    augment = VatAugment(0)
+    samples = [source.read(*pair) for pair in pairs]
+    cut = [sample.mask for sample in samples]
+    augment, move = VatAugment(0), GeometricAugment(0)
     with tempfile.TemporaryDirectory() as folder:
         cache = ImageCache(folder, source, size)
         parts: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
@@ -58,7 +59,8 @@ def measure_parts(
             "decode mask, read_label_map": (read_label_map, masks),
             "resize mask, interpolate (published)": (partial(_interpolate, size=size), cut),
             "resize mask, resize_mask": (partial(resize_mask, size=size), cut),
-            "augment as VAT, before the resize": (lambda image: augment(image, 0, _next(), 0), pixels),
+            "augment as VAT, before the resize": (lambda sample: augment(sample, 0, _next(), 0), samples),
+            "augment by flip, scale and crop": (lambda sample: move(sample, 0, _next(), 0), samples),
             "photo and mask from the cache of files": (lambda pair: cache(*pair), pairs),
         }
         works = {part: partial(_milliseconds, work, inputs) for part, (work, inputs) in parts.items()}

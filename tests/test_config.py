@@ -144,7 +144,8 @@ MISTAKES = {
     "optimizer=_adam": "unknown option '_adam' for optimizer: did you mean 'adam'? (known: adam, adamw, "
     "asnet, hsnet, sgd, vat)",
     "loader.resize=cv2": "unknown loader.resize 'cv2'. (known: opencv, pil)",
-    "loader.augmentation=vta": "unknown loader.augmentation 'vta': did you mean 'vat'? (known: none, vat)",
+    "loader.augmentation=vta": "unknown loader.augmentation 'vta': did you mean 'vat'? "
+    "(known: geometric, none, vat)",
     "loader.keep_images=-1": "loader.keep_images: expected at least 0, got -1",
     "trainer=null": "trainer: expected the name of an option, got null (known: auto, cpu, ddp, debug, gpu, "
     "slurm)",

@@ -121,8 +121,9 @@ def test_what_it_refuses(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="can't be (written|read)"):
         FeatureStore(tmp_path / "file", "a").maps(pictures(1), Counted())
-    with pytest.raises(ConfigError, match="augmentation=vat changes each image"):
-        check(compose("features.folder=auto", "loader.augmentation=vat"))
+    for name in ("vat", "geometric"):
+        with pytest.raises(ConfigError, match=f"augmentation={name} changes each image"):
+            check(compose("features.folder=auto", f"loader.augmentation={name}"))
     with pytest.raises(ConfigError, match="features.limit_gb: expected a number above 0"):
         check(compose("features.limit_gb=-1"))
 

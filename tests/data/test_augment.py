@@ -1,4 +1,4 @@
-"""VAT's training augmentation: what it does, and that nothing but its arguments decides it."""
+"""Training augmentations: what they do, and that nothing but their arguments decides it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import pickle
 import random
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.random import SeedSequence
 
-from hmseg.data.augment import VatAugment, find_augmentation
+from hmseg.data.augment import Augment, GeometricAugment, VatAugment, find_augmentation
 from hmseg.data.dataset import EpisodeDataset
-from hmseg.data.episode import EpisodeSpec
+from hmseg.data.episode import EpisodeSpec, Sample
 from hmseg.data.loader import EpisodeLoader
 from hmseg.data.sampler import TrainSampler
 from hmseg.data.source import Listing, Source
-from hmseg.data.transforms import resize_image
+from hmseg.data.transforms import resize_image, resize_mask
 from hmseg.errors import ConfigError
 
 NAMES = ["ToGray", "Posterize", "Equalize", "Sharpen", "RandomBrightnessContrast", "Solarize", "ColorJitter"]
@@ -33,6 +34,12 @@ def augment() -> VatAugment:
 @pytest.fixture
 def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def of(augment: Augment, image: np.ndarray, *place: int) -> np.ndarray:
+    """The augmented image of a sample."""
+    blank = np.zeros(image.shape[:2], dtype=bool)
+    return augment(Sample(image, blank, blank), *place).image
 
 
 def test_it_is_the_published_list(augment: VatAugment) -> None:
@@ -81,11 +88,11 @@ def test_hue_turns_by_a_fifth_at_most() -> None:
 
 def test_same_arguments_same_image_whatever_came_before(augment: VatAugment, image: np.ndarray) -> None:
     keys = [(epoch, position, role) for epoch in (0, 7) for position in range(20) for role in (0, 1)]
-    first = [augment(image, *key) for key in keys]
+    first = [of(augment, image, *key) for key in keys]
     copy = pickle.loads(pickle.dumps(augment))  # as a spawned worker gets it
     random.seed(1)
     np.random.seed(1)
-    again = [copy(image, *key) for key in reversed(keys)][::-1]
+    again = [of(copy, image, *key) for key in reversed(keys)][::-1]
     for one, other in zip(first, again, strict=True):
         assert one.shape == image.shape and one.dtype == np.uint8
         np.testing.assert_array_equal(one, other)
@@ -104,13 +111,13 @@ def test_it_equals_a_pipeline_made_anew_for_each_image(augment: VatAugment, imag
             ]
         )  # fmt: skip
         fresh.set_random_state(np.random.default_rng(words[0]), random.Random(int(words[1])))
-        np.testing.assert_array_equal(augment(image, 1, position, 4), fresh(image=image)["image"])
+        np.testing.assert_array_equal(of(augment, image, 1, position, 4), fresh(image=image)["image"])
 
 
 def test_every_argument_counts(image: np.ndarray) -> None:
     def drawn(seed: int = 0, epoch: int = 0, role: int = 0, start: int = 0) -> list[bytes]:
         augment = VatAugment(seed)
-        return [augment(image, epoch, start + step, role).tobytes() for step in range(20)]
+        return [of(augment, image, epoch, start + step, role).tobytes() for step in range(20)]
 
     assert drawn() == drawn()
     assert len({tuple(drawn(**change)) for change in ({}, {"seed": 1}, {"epoch": 1}, {"role": 1})}) == 4
@@ -121,16 +128,16 @@ def test_global_generators_and_the_image_stay_as_they_were(augment: VatAugment, 
     before = image.copy()
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     for position in range(50):
-        augment(image, 0, position, 0)
+        of(augment, image, 0, position, 0)
     np.testing.assert_array_equal(image, before)
     assert states == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
 
 
 def test_a_fifth_of_the_images_stays_and_no_probability_changes_none(image: np.ndarray) -> None:
     augment = VatAugment(0)
-    kept = sum(np.array_equal(augment(image, 0, position, 0), image) for position in range(400))
+    kept = sum(np.array_equal(of(augment, image, 0, position, 0), image) for position in range(400))
     assert 0.13 < kept / 400 < 0.30  # 0.8^7 = 0.21, standard error 0.02
-    assert all(VatAugment(0, probability=0)(image, 0, position, 0) is image for position in range(20))
+    assert all(of(VatAugment(0, probability=0), image, 0, position, 0) is image for position in range(20))
 
 
 def test_masks_are_untouched_and_images_are_augmented_before_the_resize(fake_source: Source) -> None:
@@ -145,14 +152,17 @@ def test_masks_are_untouched_and_images_are_augmented_before_the_resize(fake_sou
             assert torch.equal(getattr(got, field), getattr(want, field))
         images = [got.query_image, *got.support_images]
         for role, name in enumerate((spec.query, *spec.supports)):
-            image = augment(fake_source.read(name, 3).image, 5, position, role)
+            image = augment(fake_source.read(name, 3), 5, position, role).image
             assert torch.equal(images[role], resize_image(image, (6, 7)))
         changed += not torch.equal(got.support_images[0], got.support_images[1])
     assert changed > 5  # the same image twice: drawn independently for each support
 
 
-def test_episodes_do_not_depend_on_workers_batches_or_resuming(fake_source: Source) -> None:
-    dataset = EpisodeDataset(fake_source, (6, 7), augment=VatAugment(0))
+@pytest.mark.parametrize("kind", [VatAugment, GeometricAugment])
+def test_episodes_do_not_depend_on_workers_batches_or_resuming(
+    fake_source: Source, kind: type[VatAugment | GeometricAugment]
+) -> None:
+    dataset = EpisodeDataset(fake_source, (6, 7), augment=kind(0))
 
     def images(batch_size: int, num_workers: int = 0, skip: int = 0) -> torch.Tensor:
         sampler = TrainSampler(LISTING, 1, 0, batch_size, episodes=12)
@@ -163,8 +173,74 @@ def test_episodes_do_not_depend_on_workers_batches_or_resuming(fake_source: Sour
     whole = images(4)
     assert torch.equal(images(3, num_workers=1), whole)
     assert torch.equal(images(2, skip=6), whole[6:])
+    sampler = TrainSampler(LISTING, 1, 0, 4, episodes=12)
+    sampler.epoch = 2
     plain = EpisodeDataset(fake_source, (6, 7))
-    assert not torch.equal(plain[0, EpisodeSpec(2, "train2_0", ("train2_1",))].query_image, whole[0, :3])
+    unchanged = torch.stack([plain[item].query_image for item in sampler])
+    assert not torch.equal(unchanged, whole[:, :3])
+
+
+def coded(height: int = 60, width: int = 80) -> Sample:
+    """Each pixel says its own row and column; the object is a box with a void border."""
+    rows, columns = np.mgrid[:height, :width].astype(np.uint8)
+    image = np.stack([rows, columns, np.full_like(rows, 7)], axis=-1)
+    box = (rows >= 20) & (rows < 40) & (columns >= 10) & (columns < 50)
+    ring = (rows >= 18) & (rows < 42) & (columns >= 8) & (columns < 52) & ~box
+    return Sample(image, box, ring)
+
+
+def test_geometry_moves_image_mask_and_void_together() -> None:
+    sample, augment = coded(), GeometricAugment(0)
+    shapes, mirrored, outside = set(), 0, 0
+    for position in range(60):
+        image, mask, void = augment(sample, 0, position, 0)
+        inside = image[..., 2] == 7
+        rows, columns = image[..., 0][inside], image[..., 1][inside]
+        np.testing.assert_array_equal(mask[inside], sample.mask[rows, columns])
+        np.testing.assert_array_equal(void[inside], sample.void[rows, columns])
+        # Beyond the image: ImageNet's mean brightness, void and never object.
+        assert void[~inside].all() and not mask[~inside].any()
+        assert (image[~inside] == 114).all()
+        for side, length in zip(mask.shape, sample.mask.shape, strict=True):
+            assert 0.4 * length - 1 <= side <= 1.3 * length + 1
+        shapes.add(mask.shape)
+        outside += bool((~inside).any())
+        kept = columns.reshape(-1)
+        mirrored += bool(kept[0] > kept[-1])
+    assert len(shapes) > 40 and 20 < mirrored < 40 and 20 < outside < 60  # 30 and about 50 expected
+    np.testing.assert_array_equal(sample.image, coded().image)
+
+
+def test_an_object_at_the_edge_stays_where_a_crop_would_lose_it() -> None:
+    sample = coded()
+    corner = np.zeros_like(sample.mask)
+    corner[:3, :3] = True
+    augment, unchanged = GeometricAugment(0), 0
+    for position in range(60):
+        image, mask, _ = augment(Sample(sample.image, corner, sample.void & ~corner), 0, position, 0)
+        assert mask.sum() >= 3  # a quarter of nine pixels
+        unchanged += image is sample.image
+    assert 30 < unchanged < 60
+
+
+def test_no_episode_loses_its_object_to_the_augmentation_and_the_resize() -> None:
+    """A row that a resize to a tenth shows, and misses as soon as it is moved."""
+    image, row = np.zeros((200, 200, 3), np.uint8), np.zeros((200, 200), bool)
+    row[100] = True
+
+    class OneRow:
+        def read(self, name: str, class_id: int) -> Sample:
+            return Sample(image, row, np.zeros_like(row))
+
+    source: Any = OneRow()
+    augment = GeometricAugment(0)
+    dataset = EpisodeDataset(source, (20, 20), augment=augment)
+    lost = 0
+    for position in range(20):
+        episode = dataset[position, EpisodeSpec(0, "query", ("support", "other")), 0]
+        assert episode.query_mask.any() and episode.support_masks.flatten(1).any(dim=1).all()
+        lost += not resize_mask(augment(source.read("", 0), 0, position, 0).mask, (20, 20)).any()
+    assert lost > 5
 
 
 def test_items_without_their_epoch_are_a_bug(fake_source: Source) -> None:
@@ -177,6 +253,7 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_augmentation("none", 0) is None
     found = find_augmentation("vat", 9)
     assert isinstance(found, VatAugment) and found.seed == 9
+    assert isinstance(find_augmentation("geometric", 0), GeometricAugment)
     with pytest.raises(ConfigError, match="unknown augmentation 'vta': did you mean 'vat'"):
         find_augmentation("vta", 0)
     with pytest.raises(ConfigError, match="probability=1.5 came, 0 to 1 was expected"):

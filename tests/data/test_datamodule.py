@@ -110,9 +110,10 @@ def test_a_manifest_is_tested_on(fake_source: Source) -> None:
         data(fake_source, shot=2, manifest=dataclasses.replace(manifest, split="val"))
 
 
-def test_augmentation_is_for_training_only(fake_source: Source, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["vat", "geometric"])
+def test_augmentation_is_for_training_only(fake_source: Source, name: str) -> None:
     plain, augmented = (
-        data(fake_source, augmentation=name, size=(8, 12), resize="opencv") for name in ("none", "vat")
+        data(fake_source, augmentation=each, size=(8, 12), resize="opencv") for each in ("none", name)
     )
     first, second = (torch.stack([b.query_image for b in m.train_dataloader()]) for m in (plain, augmented))
     assert not torch.equal(first, second)

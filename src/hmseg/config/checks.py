@@ -163,7 +163,7 @@ def _choices(cfg: DictConfig) -> None:
         ("protocol", PROTOCOLS),
         ("loader.protocol", PROTOCOLS),
         ("loader.resize", ("pil", "opencv")),
-        ("loader.augmentation", ("none", "vat")),
+        ("loader.augmentation", ("none", "vat", "geometric")),
         ("loader.selection", ("published", "clean")),
         ("aggregation", AGGREGATIONS),
         ("features.precision", ("float32", "float16")),

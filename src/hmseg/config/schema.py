@@ -50,7 +50,9 @@ class LoaderConfig:
     protocol_seed: Any = _key(0, "seed of the validation and test episodes, or a list of them; published: 0")
     original_size: bool = _key(False, "test at the query's own size")
     resize: str = _key("pil", "how images are resized: pil (antialiased bilinear) or opencv (bilinear)")
-    augmentation: str = _key("none", "of training images: none, or vat (colour only, masks stay)")
+    augmentation: str = _key(
+        "none", "of training images: none, vat (colours) or geometric (flip, scale, crop)"
+    )
     selection: str = _key("published", "classes of validation: published (the test's), or clean (set aside)")
     cache: str | None = _key(None, "folder of resized images, kept between runs; auto; null: none")
     keep_images: int = _key(512, "resized images that evaluation keeps in memory, per reading process")

@@ -58,7 +58,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         original_size: test at the query's own size.
         replacement: may a support come twice in a training episode, as published?
         resize: how images are resized, ``pil`` or ``opencv``.
-        augmentation: of training images: ``none`` or ``vat``.
+        augmentation: of training images: ``none``, ``vat`` or ``geometric``.
         cache: folder of resized images, ``auto``, or None; evaluation only where training is augmented.
         keep_images: resized images that validation and test keep in the memory of each reading process;
             training, which seldom meets an image again soon, keeps none.
@@ -229,6 +229,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             "devices": world_size,
             "train_episodes": len(sampler) * world_size,
             "replacement": self.replacement,
+            "augmentation": self.augmentation,
         }
         return TrainLoader(
             self._dataset(training=True),

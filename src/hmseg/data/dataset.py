@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import Dataset
@@ -35,8 +33,8 @@ class EpisodeDataset(Dataset[Episode]):
         size: height and width of images and support masks, in pixels.
         original_size: keep the query's truth at the query's own size instead of ``size``.
         resize: how images are resized: ``pil`` (HSNet, ASNet) or ``opencv`` (VAT); masks always the same way.
-        augment: changes training images before they are resized, the query's and each support's
-            independently; items then need their epoch.
+        augment: changes training samples before they are resized, the query's and each support's
+            independently; items then need their epoch. Where it loses the object, nothing is changed.
         cache: folder of resized images (``hmseg.data.cache``), None for none; the pixels are the same.
         keep: how many resized images stay in the memory of each process where there is neither cache nor
             augmentation; the pixels are the same.
@@ -93,28 +91,32 @@ class EpisodeDataset(Dataset[Episode]):
         index, spec = item[0], item[1]
         names = (spec.query, *spec.supports)
         samples = {name: self._read(name, spec.class_id) for name in dict.fromkeys(names)}
-        query, *supports = (samples[name] for name in names)
-        images = [self._image(samples[name].image, item, role) for role, name in enumerate(names)]
+        query, *supports = [self._augmented(samples[name], item, role) for role, name in enumerate(names)]
         height, width = query.mask.shape
         truth_size = (height, width) if self.original_size else self.size
         return Episode(
-            query_image=images[0],
+            query_image=resize_image(query.image, self.size, self.resize),
             query_mask=resize_mask(query.mask, truth_size),
             query_void=resize_mask(query.void, truth_size),
-            support_images=torch.stack(images[1:]),
+            support_images=torch.stack(
+                [resize_image(each.image, self.size, self.resize) for each in supports]
+            ),
             support_masks=torch.stack([resize_mask(support.mask, self.size) for support in supports]),
             class_id=torch.tensor(spec.class_id),
             query_size=torch.tensor((height, width)),
             index=torch.tensor(index),
         )
 
-    def _image(self, image: NDArray[np.uint8], item: Item, role: int) -> Tensor:
-        """The image of the query (role 0) or of support k (role k + 1) at the network's size."""
-        if self.augment is not None:
-            if len(item) < 3:
-                raise TypeError("augmentation is drawn from (position, recipe, epoch), the epoch is missing")
-            image = self.augment(image, epoch=item[2], position=item[0], role=role)
-        return resize_image(image, self.size, self.resize)
+    def _augmented(self, sample: Sample, item: Item, role: int) -> Sample:
+        """The sample of the query (role 0) or of support k (role k + 1) as it is trained on."""
+        if self.augment is None:
+            return sample
+        if len(item) < 3:
+            raise TypeError("augmentation is drawn from (position, recipe, epoch), the epoch is missing")
+        augmented = self.augment(sample, epoch=item[2], position=item[0], role=role)
+        if augmented.mask is not sample.mask and not resize_mask(augmented.mask, self.size).any():
+            return sample  # a small object that was made smaller, and fell between the pixels
+        return augmented
 
 
 def _pad_and_stack(masks: Sequence[Tensor], value: bool) -> Tensor:
