@@ -58,19 +58,20 @@ def _simplified(line: NDArray[np.int32], tolerance: float) -> Points:
 
 
 def _slit(line: Points, holes: list[Points]) -> Points:
-    """The outer line with each hole joined to what is there already, by the shortest way between corners."""
-    left = list(holes)
-    while left:
-        near = [_nearest(line, hole) for hole in left]
-        place = min(range(len(left)), key=lambda number: near[number][0])
-        _, at, first = near[place]
-        hole = np.roll(left.pop(place), -first, axis=0)
-        line = np.concatenate((line[: at + 1], hole, hole[:1], line[at:]))
-    return line
+    """The outer line, from its corners into the holes that are nearest to them, and back."""
+    if not holes:
+        return line
+    from scipy.spatial import KDTree  # takes a while to import
 
-
-def _nearest(line: Points, hole: Points) -> tuple[int, int, int]:
-    """The smallest squared distance of two corners, and their places."""
-    distances = ((line[:, None].astype(np.int64) - hole[None]) ** 2).sum(axis=2)
-    at, first = np.unravel_index(int(distances.argmin()), distances.shape)
-    return int(distances[at, first]), int(at), int(first)
+    tree = KDTree(line)
+    ways: dict[int, list[Points]] = {}
+    for hole in holes:
+        distances, corners = tree.query(hole)
+        first = int(distances.argmin())
+        corner = int(corners[first])
+        turned = np.roll(hole, -first, axis=0)
+        ways.setdefault(corner, []).append(np.concatenate((turned, turned[:1], line[corner : corner + 1])))
+    parts = [
+        part for corner in range(len(line)) for part in (line[corner : corner + 1], *ways.get(corner, ()))
+    ]
+    return np.concatenate(parts)
