@@ -144,6 +144,7 @@ MISTAKES = {
     "optimizer=_adam": "unknown option '_adam' for optimizer: did you mean 'adam'? (known: adam, adamw, "
     "asnet, hsnet, sgd, vat)",
     "loader.resize=cv2": "unknown loader.resize 'cv2'. (known: opencv, pil)",
+    "callbacks.ema.decay=1": "callbacks.ema.decay: expected a number between 0 and 1, or null, got 1",
     "loader.augmentation=vta": "unknown loader.augmentation 'vta': did you mean 'vat'? "
     "(known: geometric, none, vat)",
     "loader.keep_images=-1": "loader.keep_images: expected at least 0, got -1",

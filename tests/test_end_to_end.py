@@ -243,7 +243,7 @@ def stop(process: subprocess.Popen[str], signum: int, last: Path, step: int) -> 
 def test_a_run_stopped_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     """Asked to stop, killed, its last checkpoint cut; with readers, the other one without; both keep maps."""
     words = (*TINY, "test=false", "loader.train_episodes=24", "callbacks.last.train_time_interval=null",
-             "callbacks.last.every_n_train_steps=1")  # fmt: skip
+             "callbacks.last.every_n_train_steps=1", "callbacks.ema.decay=0.9")  # fmt: skip
     whole = call("train", *words, "features.folder=others", "hydra.run.dir=whole", folder=tmp_path)
     assert whole.returncode == 0, whole.stderr
 
@@ -266,6 +266,8 @@ def test_a_run_stopped_in_mid_epoch_ends_like_an_undisturbed_one(tmp_path: Path)
     ours, theirs = weights(last), weights(tmp_path / "whole/checkpoints/last.ckpt")
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    trained = torch.load(last, weights_only=True)["callbacks"]["WeightAverage"]["trained"]
+    assert any(not torch.equal(ours[f"network.head.{name}"], each) for name, each in trained.items())
 
 
 @pytest.mark.filterwarnings("default")

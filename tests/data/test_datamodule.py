@@ -19,7 +19,7 @@ from hmseg.data.fss import FssSource
 from hmseg.data.manifest import Manifest
 from hmseg.data.pascal import PascalSource
 from hmseg.data.protocols import digest, episodes
-from hmseg.data.source import Source
+from hmseg.data.source import Listing, Source
 from hmseg.errors import CheckpointError, ConfigError, DataError
 from standin import IMAGES, fss_root
 
@@ -108,6 +108,23 @@ def test_a_manifest_is_tested_on(fake_source: Source) -> None:
         data(fake_source, manifest=manifest)
     with pytest.raises(ConfigError, match="the manifest is of the split val, one of test was expected"):
         data(fake_source, shot=2, manifest=dataclasses.replace(manifest, split="val"))
+
+
+def test_classes_are_drawn_alike_often_and_an_epoch_is_as_long(
+    fake_source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 92 images 90 are of one class: the published draw follows the list."""
+    many = Listing((*((f"train2_{number}", 2) for number in range(90)), ("train3_0", 3), ("train3_1", 3)))
+    monkeypatch.setattr(fake_source, "listing", lambda split, fold: many, raising=False)
+    shares = {}
+    for draw in ("published", "class"):
+        sampler = data(fake_source, draw=draw, train_episodes=None, batch_size=1).train_dataloader().sampler
+        specs = [spec for _, spec, _ in sampler]
+        assert len(specs) == 92 and all(spec.query not in spec.supports for spec in specs)
+        shares[draw] = sum(spec.class_id == 3 for spec in specs) / 92
+    assert shares["published"] == 2 / 92 and 0.35 < shares["class"] < 0.65  # 0.05 is one standard error
+    with pytest.raises(ConfigError, match="unknown loader.draw 'balanced'"):
+        data(fake_source, draw="balanced")
 
 
 @pytest.mark.parametrize("name", ["vat", "geometric"])

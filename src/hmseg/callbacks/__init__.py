@@ -1,4 +1,4 @@
-"""Lightning callbacks: progress, history, checkpoints, gradients, speed, pictures, W&B, ends of a run."""
+"""Lightning callbacks: progress, history, checkpoints, averages, gradients, speed, pictures, W&B, ends."""
 
 from hmseg.callbacks.finite_loss import FiniteLoss
 from hmseg.callbacks.fixed_episodes import FixedEpisodes
@@ -10,6 +10,7 @@ from hmseg.callbacks.run_progress import RunProgress
 from hmseg.callbacks.step_seed import StepSeed
 from hmseg.callbacks.throughput import Throughput
 from hmseg.callbacks.wandb_run import WandbRun
+from hmseg.callbacks.weight_average import WeightAverage
 
 __all__ = [
     "FiniteLoss",
@@ -22,4 +23,5 @@ __all__ = [
     "StepSeed",
     "Throughput",
     "WandbRun",
+    "WeightAverage",
 ]

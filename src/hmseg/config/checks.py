@@ -131,6 +131,9 @@ def _ranges(cfg: DictConfig) -> None:
     limit = number(cfg, "features.limit_gb")
     if limit is not None and not limit > 0:
         raise ConfigError(f"features.limit_gb: expected a number above 0, got {limit}")
+    decay = number(cfg, "callbacks.ema.decay")
+    if decay is not None and not 0 < decay < 1:
+        raise ConfigError(f"callbacks.ema.decay: expected a number between 0 and 1, or null, got {decay}")
     if rate is not None and not rate > 0:
         raise ConfigError(f"optimizer.lr: expected a number above 0, got {rate}")
 
@@ -165,6 +168,7 @@ def _choices(cfg: DictConfig) -> None:
         ("loader.resize", ("pil", "opencv")),
         ("loader.augmentation", ("none", "vat", "geometric")),
         ("loader.selection", ("published", "clean")),
+        ("loader.draw", ("published", "class")),
         ("aggregation", AGGREGATIONS),
         ("features.precision", ("float32", "float16")),
         ("dataset.novel", ("keep", "drop")),

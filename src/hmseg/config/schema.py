@@ -42,6 +42,7 @@ class LoaderConfig:
     train_episodes: int | None = _key(None, "training episodes per epoch; null: as published")
     train_shot: int = _key(1, "support images per training and validation episode; published: 1")
     replacement: bool = _key(True, "training: may a support come twice in an episode? published: true")
+    draw: str = _key("published", "of training queries: published, or class (each class as often)")
     val_episodes: int | None = _key(
         100, "validation episodes, the same every time; null: as many as the test"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from hmseg.data.numbers import at_least, height_width, or_none, seeds_of
 from hmseg.data.protocols import find_protocol, seeded_episodes
 from hmseg.data.sampler import TrainSampler, eval_items
 from hmseg.data.source import Listing, Source, Split
-from hmseg.errors import ConfigError
+from hmseg.errors import ConfigError, unknown
 from hmseg.files import chosen_folder
 
 log = logging.getLogger(__name__)
+DRAWS = ("published", "class")
 
 
 class EpisodeDataModule(pl.LightningDataModule):
@@ -57,6 +59,8 @@ class EpisodeDataModule(pl.LightningDataModule):
         protocol_seed: of the validation and test episodes, one or several; published: 0.
         original_size: test at the query's own size.
         replacement: may a support come twice in a training episode, as published?
+        draw: how training queries come: ``published``, as the source's list says, or ``class``: a class
+            first, each as often, then an image of it. The length of an epoch stays.
         resize: how images are resized, ``pil`` or ``opencv``.
         augmentation: of training images: ``none``, ``vat`` or ``geometric``.
         cache: folder of resized images, ``auto``, or None; evaluation only where training is augmented.
@@ -100,6 +104,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         keep_images: int = 0,
         manifest: Manifest | None = None,
         selection: str = "published",
+        draw: str = "published",
     ) -> None:
         super().__init__()
         self.selection = selection
@@ -125,6 +130,9 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.protocol_seeds = seeds_of(protocol_seed) if manifest is None else manifest.seeds
         self.original_size = original_size
         self.replacement = replacement
+        if draw not in DRAWS:
+            raise ConfigError(unknown("loader.draw", draw, DRAWS))
+        self.draw = draw
         self.resize = resize
         check_augmentation(augmentation)
         self.augmentation = augmentation
@@ -139,7 +147,8 @@ class EpisodeDataModule(pl.LightningDataModule):
     @cached_property
     def train_listing(self) -> Listing:
         """The list that training draws from."""
-        return self.source.listing("train", self.fold)
+        listing = self.source.listing("train", self.fold)
+        return listing if self.draw == "published" else replace(listing, draw="class")
 
     @cached_property
     def val_specs(self) -> tuple[EpisodeSpec, ...]:
@@ -215,7 +224,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             self.train_shot,
             self.seed,
             self.batch_size,
-            self.train_episodes,
+            self._epoch_length(),
             rank,
             world_size,
             self.replacement,
@@ -230,6 +239,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             "train_episodes": len(sampler) * world_size,
             "replacement": self.replacement,
             "augmentation": self.augmentation,
+            "draw": self.draw,
         }
         return TrainLoader(
             self._dataset(training=True),
@@ -241,6 +251,11 @@ class EpisodeDataModule(pl.LightningDataModule):
             self.seed,
             rank,
         )
+
+    def _epoch_length(self) -> int:
+        """Training episodes of an epoch on all devices together: as published, however they are drawn."""
+        published = self.source.listing("train", self.fold).epoch
+        return published if self.train_episodes is None else self.train_episodes
 
     def val_dataloader(self) -> EpisodeLoader:
         """The fixed validation episodes of this device, at the network's size."""
