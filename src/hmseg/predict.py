@@ -39,6 +39,7 @@ def request(cfg: DictConfig) -> Request:
         query=cfg.query,
         out=Path(cfg.out).expanduser(),
         name=cfg.name,
+        reading=cfg.reading,
         overwrite=cfg.overwrite,
         resume=cfg.resume,
         overlays=cfg.overlays,

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import made_annotations as made
 from hmseg.annotations.outlines import Outline
 from hmseg.annotations.supports import find_supports
+from hmseg.data.opening import turned
+from hmseg.data.reading import read_photo
 from hmseg.errors import DataError
+from hmseg.segmenter.masks import to_mask
 
 CAT = made.flat(made.CAT)
 
@@ -44,7 +48,7 @@ LABELME_BLEMISHES = {
         "outside the image of 80x60",
     ),
     "a thin line": (made.labelme_shape("cat", [[1, 1], [9, 1], [5, 1]]), "covers no pixel"),
-    "no mask": (made.labelme_shape("cat", [[1, 1], [5, 5]], "mask"), "its mask is no PNG in base 64"),
+    "no mask": (made.labelme_shape("cat", [[1, 1], [5, 5]], "mask"), "its mask in base 64 is not an image"),
     "another mask": (
         {**made.labelme_mask(made.CAT), "points": [[1, 1], [5, 5]]},
         r"a mask of 30x30 pixels from \(1, 1\) to \(5, 5\) doesn't fit",
@@ -204,3 +208,22 @@ def test_outlines_of_one_class_are_joined(tmp_path: Path) -> None:
     assert np.array_equal(each.mask.drawn(made.SIZE), expected)
     with pytest.raises(DataError, match="was made for an image of 80x60 pixels, mask has 10x10"):
         each.mask.drawn((10, 10))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("as_stored", [False, True])
+def test_outlines_of_a_turned_photo(orientation: int, as_stored: bool, tmp_path: Path) -> None:
+    """A size that fits only the stored pixels says that the outlines lie on these."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.zeros((*made.SIZE, 3), np.uint8)
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    shown = turned(stored, orientation).shape[:2]
+    size = made.SIZE if as_stored else (shown[0], shown[1])
+    made.labelme_file(
+        tmp_path / "a.json", "a.png", [made.labelme_shape("cat", made.ring(made.CAT))], size=size
+    )
+    (marked,) = find_supports(tmp_path).classes["cat"]
+    found = to_mask(marked.mask, read_photo(marked.image))
+    drawn = made.mask_of(made.CAT, size)
+    assert (found == (turned(drawn, orientation) if size != shown else drawn)).all()

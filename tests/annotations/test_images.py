@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hmseg.annotations.images import Images, upright_size
+from hmseg.annotations.images import Images
+from hmseg.data.displayed import read_sizes
 from hmseg.errors import DataError
 
 HERE = ("a.jpg", "train/b.jpg", "valid/b.jpg", "sub/my cat.PNG", ".hidden/c.jpg", "0a1b2c3d-d.jpg", "e.txt")
@@ -51,6 +52,6 @@ def test_what_could_be_either_is_refused(images: Images) -> None:
 
 def test_files_that_are_no_image(images: Images) -> None:
     with pytest.raises(DataError, match=r"image .*a.jpg is not an image"):
-        upright_size(images.root / "a.jpg")
-    with pytest.raises(DataError, match=r"image .*none.jpg can't be read"):
-        upright_size(images.root / "none.jpg")
+        read_sizes(images.root / "a.jpg")
+    with pytest.raises(DataError, match=r"image .*none.jpg does not exist"):
+        read_sizes(images.root / "none.jpg")

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from hmseg.data.binary import fit_mask, read_grey_mask, read_object_mask
+from hmseg.data.binary import fit_mask, read_grey_mask
 from hmseg.errors import DataError
 
 SHAPE = np.array([[1, 0, 0], [1, 1, 0]], bool)
@@ -31,33 +31,12 @@ def test_grey_masks_as_published(tmp_path: Path) -> None:
     assert read_grey_mask(save(tmp_path / "P.png", palette)).tolist() == [[False, True]]
 
 
-def written(kind: str) -> Image.Image:
-    ones = SHAPE.astype(np.uint8)
-    if kind == "palette":
-        image = Image.fromarray(ones * 3)
-        image.putpalette([0, 0, 0] + [9, 9, 9] * 3)  # dark, but not index 0
-        return image
-    if kind == "black and white":
-        return Image.fromarray(SHAPE)
-    values = ones if kind == "0 and 1" else ones * 255
-    return Image.fromarray(values).convert("RGB" if kind == "RGB" else "L")
-
-
-@pytest.mark.parametrize("kind", ["0 and 255", "0 and 1", "palette", "black and white", "RGB"])
-def test_own_masks(tmp_path: Path, kind: str) -> None:
-    mask = read_object_mask(save(tmp_path / "mask.png", written(kind)))
-    assert mask.dtype == np.bool_ and np.array_equal(mask, SHAPE)
-
-
 def test_16_bit_masks_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "mask.png", Image.fromarray(np.full((2, 2), 70, np.uint16)))
-    for read in (read_grey_mask, read_object_mask):
-        with pytest.raises(
-            DataError, match=r"mask\.png has 16 or 32 bits per pixel, 8 were expected: save it"
-        ):
-            read(path)
+    with pytest.raises(DataError, match=r"mask\.png has 16 or 32 bits per pixel, 8 were expected: save it"):
+        read_grey_mask(path)
     with pytest.raises(DataError, match=r"nowhere\.png does not exist"):
-        read_object_mask(tmp_path / "nowhere.png")
+        read_grey_mask(tmp_path / "nowhere.png")
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(4, 6), (6, 9), (2, 3), (20, 31)])

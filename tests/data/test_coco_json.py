@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hmseg.data.coco_json import CocoJsonSource
+from hmseg.data.opening import turned
 from hmseg.data.source import Source
 from hmseg.errors import DataError
 
@@ -129,3 +130,29 @@ def test_options(path: Path) -> None:
     data["categories"][1]["name"] = "ant"
     with pytest.raises(DataError, match="two categories have one name"):
         source_of(write(path.parent, data))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(64, 48), (48, 64), (48, 48)])
+def test_outlines_lie_on_the_photo_as_displayed(
+    tmp_path: Path, orientation: int, size: tuple[int, int]
+) -> None:
+    """A size that fits only the stored photo says that its outlines are on the stored pixels."""
+    data, exif = content(), Image.Exif()
+    data["images"][0] |= {"width": size[0], "height": size[1]}
+    path = write(tmp_path, data)
+    exif[0x0112] = orientation
+    stored = np.zeros((48, 48 if size[0] == size[1] else 64, 3), np.uint8)
+    Image.fromarray(stored).save(tmp_path / "images/sub/photo1.jpg", exif=exif)
+    displayed = turned(stored, orientation).shape[:2]
+    as_noted = (size[1], size[0]) == displayed
+    drawn = np.zeros((size[1], size[0]), bool)
+    drawn[5:15, 5:15] = True
+    if not as_noted and orientation < 5:
+        with pytest.raises(DataError, match="photo1.jpg in .* is 48x64 pixels, 64x48 were expected"):
+            source_of(path).read("photo1", 0)
+        return
+    sample = source_of(path).read("photo1", 0)
+    assert sample.image.shape[:2] == sample.mask.shape == displayed
+    expected = drawn if as_noted else turned(drawn, orientation)
+    assert (sample.mask & expected).sum() / (sample.mask | expected).sum() > 0.75

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hmseg.data.cache import ImageCache
 from hmseg.data.folder import FolderSource
 from hmseg.data.own_folds import OwnFolds
 from hmseg.data.source import Source
-from hmseg.errors import DataError
+from hmseg.errors import ConfigError, DataError
 
 
 def pair(image: Path, mask: Path, value: int = 255, size: tuple[int, int] = (6, 4)) -> None:
@@ -82,8 +83,8 @@ def test_what_cannot_be_read(root: Path) -> None:
         assert not source.has(name)
         with pytest.raises(DataError, match="has no image"):
             source.read(name, 0)
-    pair(root / "ant/1.JPG", root / "ant/1.png", value=100)
-    with pytest.raises(DataError, match=r"ant/1\.png has no foreground"):
+    pair(root / "ant/1.JPG", root / "ant/1.png", value=0)
+    with pytest.raises(DataError, match=r"ant/1\.png shows no object: mend it or take the image away"):
         source.read("ant/1", 0)
     pair(root / "ant/1.JPG", root / "ant/1.png", size=(8, 4))
     with pytest.raises(DataError, match=r"ant/1\.png is 6x4 pixels, 8x4 were expected"):
@@ -138,3 +139,41 @@ def test_folds_out_of_range() -> None:
     for fold, message in ((3, "fold 3 does not exist: own has folds 0 to 2"), (None, "fold=null came")):
         with pytest.raises(DataError, match=message):
             folds.classes("val", fold)
+
+
+def test_masks_in_doubt_are_refused_with_the_setting_that_chooses(root: Path) -> None:
+    pixels = np.zeros((4, 6), np.uint8)
+    pixels[1], pixels[2], pixels[3] = 3, 7, 255
+    Image.fromarray(pixels).save(root / "ant/1.png")
+    with pytest.raises(DataError, match=r"ant/1\.png has several numbers .* \(dataset\.mask=labels: "):
+        FolderSource(root, folds=2).read("ant/1", 0)
+    sample = FolderSource(root, folds=2, mask="labels").read("ant/1", 0)
+    assert sample.mask[1:3].all() and sample.void[3].all() and sample.mask.sum() == sample.void.sum() * 2
+    assert FolderSource(root, folds=2, mask=7).read("ant/1", 0).mask.sum() == 6
+    with pytest.raises(ConfigError, match=r"unknown dataset\.mask 'lables'"):
+        FolderSource(root, folds=2, mask="lables")
+
+
+def test_photos_with_an_orientation_and_masks_drawn_on_either_side(root: Path) -> None:
+    """A mask of the displayed photo stays; one that fits only the stored pixels is turned with them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.zeros((4, 6, 3), np.uint8)
+    stored[0] = 255  # the upper row as stored is the last column as displayed
+    mask = (stored[..., 0] > 0).astype(np.uint8) * 255
+    for displayed in (False, True):
+        Image.fromarray(stored).save(root / "dog/images/p1.png", exif=exif)
+        Image.fromarray(np.rot90(mask, -1) if displayed else mask).save(root / "dog/masks/p1.bmp")
+        sample = FolderSource(root, folds=2).read("dog/p1", 3)
+        assert sample.image.shape == (6, 4, 3) and sample.mask.shape == sample.void.shape == (6, 4)
+        assert sample.mask[:, 3].all() and sample.mask.sum() == 6
+        assert (sample.image[..., 0] > 128).tolist() == sample.mask.tolist()
+
+
+def test_kept_images_are_made_again_where_masks_are_read_otherwise(root: Path, tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6), np.uint8)
+    pixels[1], pixels[2] = 3, 7
+    Image.fromarray(pixels).save(root / "ant/1.png")
+    for reading in (3, 7):
+        cache = ImageCache(tmp_path / "kept", FolderSource(root, folds=2, mask=reading), (64, 64))
+        assert (cache("ant/1", 0).mask == (pixels == reading)).all()

@@ -181,7 +181,7 @@ def test_a_bad_support_stops_before_anything_is_written(call: Call, folder: Path
     mask(folder / "support/dog/a.png", (10, 10))
     outcome = call(*GIVEN)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
-    assert "mask support/dog/a.png is 10x10 pixels, its image 70x50" in outcome.err
+    assert "mask support/dog/a.png is 10x10 pixels, 70x50 were expected, the size of its image" in outcome.err
     assert not (folder / "out").exists()
 
 

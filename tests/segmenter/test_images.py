@@ -50,11 +50,13 @@ def test_files_as_text_and_path(tmp_path: Path) -> None:
         assert np.array_equal(to_pixels(path), PIXELS)
 
 
-def test_a_photo_is_turned_upright(tmp_path: Path) -> None:
+def test_a_photo_is_turned_upright_from_a_file_and_from_pillow(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn by 270 degrees
     Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(to_pixels(tmp_path / "a.png"), np.rot90(PIXELS, k=-1))
+    with Image.open(tmp_path / "a.png") as image:
+        for given in (tmp_path / "a.png", image, image.copy(), image.convert("RGBA")):
+            assert np.array_equal(to_pixels(given), np.rot90(PIXELS, k=-1))
 
 
 def test_the_users_array_is_not_shared() -> None:
@@ -75,7 +77,7 @@ def test_the_users_array_is_not_shared() -> None:
         (np.zeros((0, 4, 3), np.uint8), "shape \\(0, 4, 3\\) came"),
         (np.zeros((4, 4, 3), bool), "numbers were expected, got bool"),
         (torch.zeros(5, 4, 3), "a tensor of shape \\(5, 4, 3\\) came, .* channels first"),
-        (Image.new("I;16", (4, 4)), "16 or 32 bits per pixel"),
+        (Image.new("F", (4, 4), -1), "image holds numbers from -1 to -1, 0 to 65535"),
         (17, "got int, expected a path"),
         ("nowhere.jpg", "image nowhere.jpg does not exist"),
     ],

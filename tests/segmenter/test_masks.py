@@ -10,11 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from hmseg.errors import DataError
+from hmseg.data.displayed import Photo
+from hmseg.errors import ConfigError, DataError
 from hmseg.segmenter import Box, Polygon, Scribble
 from hmseg.segmenter.masks import to_mask
 
 SIZE = (6, 8)
+PHOTO = Photo(np.zeros((*SIZE, 3), np.uint8))
 OBJECT = np.zeros(SIZE, dtype=bool)
 OBJECT[1:4, 2:7] = True
 BYTES = OBJECT.astype(np.uint8)
@@ -52,22 +54,22 @@ def test_the_same_mask_from_every_kind() -> None:
         "boxes": [Box(2, 1, 5, 4), Box(4, 1, 7, 4)],
     }
     for name, mask in kinds.items():
-        found = to_mask(mask, SIZE)
+        found = to_mask(mask, PHOTO)
         assert found.dtype == np.bool_, name
         assert np.array_equal(found, OBJECT), name
 
 
 def test_files(tmp_path: Path) -> None:
     palette_image().save(tmp_path / "a.png")
-    assert np.array_equal(to_mask(tmp_path / "a.png", SIZE), OBJECT)
-    assert np.array_equal(to_mask(str(tmp_path / "a.png"), SIZE), OBJECT)
+    assert np.array_equal(to_mask(tmp_path / "a.png", PHOTO), OBJECT)
+    assert np.array_equal(to_mask(str(tmp_path / "a.png"), PHOTO), OBJECT)
 
 
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
         (np.zeros(SIZE, bool), "mask is empty"),
-        (OBJECT.T, "mask is 6x8 pixels, its image 8x6"),
+        (OBJECT.T, "mask is 6x8 pixels, 8x6 were expected, the size of its image"),
         (np.full(SIZE, np.nan), "mask holds NaN"),
         (np.full((*SIZE, 3), np.nan), "mask holds NaN"),
         (BYTES * 255.0, "mask holds numbers from 0 to 255: floating-point masks lie in \\[0, 1\\]"),
@@ -91,13 +93,20 @@ def test_files(tmp_path: Path) -> None:
 )
 def test_what_is_no_mask_is_refused(mask: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        to_mask(mask, SIZE)
+        to_mask(mask, PHOTO)
 
 
-def test_a_grey_label_file_says_what_counts(tmp_path: Path) -> None:
+def test_a_label_map_of_one_label_needs_no_words_and_of_several_says_which(tmp_path: Path) -> None:
     Image.fromarray(BYTES * 15).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match="a.png is empty: .* in grey files 128 or more, or 1"):
-        to_mask(tmp_path / "a.png", SIZE)
+    assert np.array_equal(to_mask(tmp_path / "a.png", PHOTO), OBJECT)
+    both = BYTES * 15
+    both[0, 0] = 3
+    Image.fromarray(both).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a.png has several numbers \(3, 15\): say .* \(reading=labels: "):
+        to_mask(tmp_path / "a.png", PHOTO)
+    assert np.array_equal(to_mask(tmp_path / "a.png", PHOTO, reading=15), OBJECT)
+    with pytest.raises(ConfigError, match="unknown reading 'lables': did you mean 'labels'"):
+        to_mask(OBJECT, PHOTO, reading="lables")
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
@@ -105,20 +114,22 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     Image.fromarray(noise).save(tmp_path / "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
     with pytest.raises(DataError, match="a.png is damaged"):
-        to_mask(tmp_path / "a.png", (64, 64))
+        to_mask(tmp_path / "a.png", Photo(np.zeros((64, 64, 3), np.uint8)))
     with Image.open(tmp_path / "a.png") as image, pytest.raises(DataError, match="mask is damaged"):
-        to_mask(image, (64, 64))
+        to_mask(image, Photo(np.zeros((64, 64, 3), np.uint8)))
 
 
 def test_a_stroke_is_as_wide_as_its_brush() -> None:
-    drawn = to_mask(Scribble([(5.5, 10.5), (34.5, 10.5)], width=5), (20, 40))
+    drawn = to_mask(Scribble([(5.5, 10.5), (34.5, 10.5)], width=5), Photo(np.zeros((20, 40, 3), np.uint8)))
     assert drawn[:, 6:34].any(axis=1).nonzero()[0].tolist() == [8, 9, 10, 11, 12]
     assert drawn[8:13, 6:34].all()
 
 
 def test_what_sticks_out_is_cut_off_and_a_dot_is_a_dot() -> None:
-    assert to_mask(Box(-3, -3, 2, 2), SIZE).sum() == 4
-    assert to_mask(Polygon([(-2, -2), (2, -2), (2, 2), (-2, 2)]), SIZE).sum() == 4
-    dot = to_mask(Scribble([(4.5, 2.5)], width=1), SIZE)
+    assert to_mask(Box(-3, -3, 2, 2), PHOTO).sum() == 4
+    assert to_mask(Polygon([(-2, -2), (2, -2), (2, 2), (-2, 2)]), PHOTO).sum() == 4
+    dot = to_mask(Scribble([(4.5, 2.5)], width=1), PHOTO)
     assert dot.sum() == 1 and dot[2, 4]
-    assert to_mask(Scribble([(50, 50)]), (100, 200)).sum() > 4  # the usual brush is wider
+    assert (
+        to_mask(Scribble([(50, 50)]), Photo(np.zeros((100, 200, 3), np.uint8))).sum() > 4
+    )  # the usual brush is wider

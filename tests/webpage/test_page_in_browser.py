@@ -167,11 +167,11 @@ def test_limits_are_told_once_and_the_page_goes_on(served: Served, files: dict[s
     ]))  # fmt: skip
     assert found[0].startswith("“large.png”: this file has 0.3 MB, more than the 0.2 MB that are taken")
     assert found[1].startswith("“bomb.png”: this image has 2000 x 2000 pixels, more than the 0.2 million")
-    assert found[2].startswith("“notes.txt”: this file is no image that can be read here")
+    assert found[2].startswith("“notes.txt”: this file is not an image of the formats that are read here")
     assert found[3].startswith("2 files were refused. “notes.txt”: ")
     assert found[4] == 1  # the good one is there
     assert "this mask is 50 x 50 pixels, which is not the shape of the image" in found[5]
-    assert "“notes.txt”: this file is no image" in found[6]
+    assert "“notes.txt”: this mask is not an image of the formats" in found[6]
     assert found[7:] == [0, [0, True]]
 
 

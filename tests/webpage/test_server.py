@@ -288,3 +288,19 @@ def test_what_is_no_json_object_is_refused(content: bytes) -> None:
 def test_class_names_are_one_short_line() -> None:
     assert class_name("a\n\tb\x00c" + "d" * 100) == "a b c" + "d" * 35
     assert class_name(" \u202e ") == "object"
+
+
+def test_a_mask_file_is_read_by_the_server_and_doubt_is_told(served: Served) -> None:
+    image, mask = scene(1)
+    key = served.add_image(image)
+    file = png(mask.astype(np.uint8) * 15)
+    answer = served.ask("POST", f"/api/masks?image={key}", file)
+    marked = picture(served, answer.json["mask"])
+    assert marked.shape == (*mask.shape, 4) and ((marked[..., 3] > 0) == mask).all()
+    two = mask.astype(np.uint8) * 15
+    two[:4] = 3
+    answer = served.ask("POST", f"/api/masks?image={key}", png(two))
+    assert answer.status == 415 and "several numbers (3, 15)" in answer.json["error"]
+    answer = served.ask("POST", f"/api/masks?image={key}&reading=15", png(two))
+    assert (picture(served, answer.json["mask"])[..., 3] > 0).sum() == (two == 15).sum()
+    assert served.ask("POST", "/api/masks?image=none", file).status == 404

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hmseg.annotations.images import Images, upright_size
-from hmseg.annotations.marked import Canvas, Found, check_fits, class_label
+from hmseg.annotations.images import Images
+from hmseg.annotations.marked import Canvas, Found, class_label, fitting_size
 from hmseg.annotations.tracing import polygons
 from hmseg.data.coco_shapes import Shape, paint
+from hmseg.data.displayed import read_sizes
 from hmseg.errors import DataError
 
 
@@ -49,9 +50,10 @@ def read_coco(file: Path, content: Mapping[str, Any], images: Images) -> Found:
         if path is None:
             found.missing.append(name)
             continue
-        size = upright_size(path)
+        sizes = read_sizes(path)
+        size = sizes.displayed
         if None not in (claimed := (listed.get("height"), listed.get("width"))):
-            check_fits(claimed, size, f"{file}: {name}", str(path))
+            size = fitting_size(claimed, sizes, f"{file}: {name}", str(path))
         canvas = Canvas(size)
         for annotation in annotations:
             _draw(annotation, names, canvas, found, file)

@@ -1,4 +1,4 @@
-"""The images that annotation files name: where they are now, and their size."""
+"""The images that annotation files name: where they are now; and label maps."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from hmseg.annotations.marked import Size
-from hmseg.errors import DataError, first_line
+from hmseg.data.mask_files import mask_pixels
+from hmseg.data.opening import ENDINGS, open_file, turned
+from hmseg.errors import DataError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-"""Of images, lower case."""
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of an uploaded file."""
-_ORIENTATION = 0x0112  # EXIF
-_TURNED = (5, 6, 7, 8)  # by a quarter
 
 
 class Images:
@@ -106,38 +102,17 @@ def _common(found: Sequence[str], named: Sequence[str]) -> int:
     return count
 
 
-def upright_size(path: Path) -> Size:
-    """(height, width) of an image as its EXIF entry turns it; only the file's header is read.
-
-    Raises:
-        DataError: it can't be read, or is no image.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
-    except UnidentifiedImageError:
-        raise DataError(f"image {path} is not an image that can be read: give the original file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"image {path} can't be read ({first_line(error)}): give the original file") from None
-    return (width, height) if turned else (height, width)
-
-
 def read_numbers(path: Path) -> NDArray[np.int64]:
-    """The label map in a file, upright: (H, W) grey values of 8, 16 or 32 bits, or indices of a palette.
+    """The label map in a file, as displayed: (H, W) grey values of 8, 16 or 32 bits, or indices of a palette.
 
     Raises:
         DataError: it can't be read, or has colours.
     """
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-            if mode in ("1", "L", "P") or mode.startswith("I"):
-                return np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
-    except UnidentifiedImageError:
-        raise DataError(f"mask {path} is not an image that can be read: give the original file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"mask {path} can't be read ({first_line(error)}): give the original file") from None
-    raise DataError(
-        f"mask {path} is no label map (mode {mode}): grey of 8 or 16 bits or a palette was expected"
-    )
+    still = open_file(path, "mask")
+    numbers = mask_pixels(still).numbers
+    if numbers is None:
+        raise DataError(
+            f"mask {path} is no label map (mode {still.image.mode}): grey of 8 or 16 bits or a palette was "
+            "expected"
+        )
+    return turned(numbers, still.left_to_turn).astype(np.int64)

@@ -6,17 +6,17 @@ import base64
 import binascii
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from hmseg.annotations.images import Images, upright_size
-from hmseg.annotations.marked import Canvas, Found, Size, check_fits, class_label, run_lengths
+from hmseg.annotations.images import Images
+from hmseg.annotations.marked import Canvas, Found, class_label, fitting_size, run_lengths
 from hmseg.annotations.tracing import polygons
+from hmseg.data.displayed import Size, read_sizes
+from hmseg.data.opening import open_still
 from hmseg.errors import DataError
 
 VERSION = "5.5.0"
@@ -49,10 +49,11 @@ def read_labelme(files: Iterable[tuple[Path, Mapping[str, Any]]], images: Images
         if path is None:
             found.missing.append(f"{content.get('imagePath')} of {file}")
             continue
-        size = upright_size(path)
+        sizes = read_sizes(path)
+        size = sizes.displayed
         height, width = content.get("imageHeight"), content.get("imageWidth")
         if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
-            check_fits((height, width), size, str(file), str(path))
+            size = fitting_size((height, width), sizes, str(file), str(path))
         canvas = Canvas(size)
         for number, shape in enumerate(content["shapes"], start=1):
             with found.outline():
@@ -111,16 +112,18 @@ def _pasted(
     """A mask of the image's size from the PNG, in base 64, of its part between two corners, both inside."""
     (left, top), (right, bottom) = ((round(x), round(y)) for x, y in corners)
     try:
-        with Image.open(BytesIO(base64.b64decode(str(text), validate=True)), formats=("PNG",)) as image:
-            inside = image.size == (right - left + 1, bottom - top + 1)
-            if not inside or min(left, top) < 0 or right >= size[1] or bottom >= size[0]:
-                raise DataError(
-                    f"{where}: a mask of {image.width}x{image.height} pixels from ({left}, {top}) to "
-                    f"({right}, {bottom}) doesn't fit an image of {size[1]}x{size[0]}"
-                )
-            part = np.asarray(image.convert("L")) > 0
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+        content = base64.b64decode(str(text), validate=True)
+    except binascii.Error:
         raise DataError(f"{where}: its mask is no PNG in base 64") from None
+    still = open_still(content, f"{where}: its mask in base 64", ("PNG",))
+    image = still.image
+    inside = image.size == (right - left + 1, bottom - top + 1)
+    if not inside or min(left, top) < 0 or right >= size[1] or bottom >= size[0]:
+        raise DataError(
+            f"{where}: a mask of {image.width}x{image.height} pixels from ({left}, {top}) to "
+            f"({right}, {bottom}) doesn't fit an image of {size[1]}x{size[0]}"
+        )
+    part = np.asarray(still.decoded().convert("L")) > 0
     mask = np.zeros(size, dtype=np.bool_)
     mask[top : bottom + 1, left : right + 1] = part
     return mask

@@ -14,10 +14,8 @@ from pycocotools import mask as coco
 
 from hmseg.annotations.outlines import Outline
 from hmseg.data.coco_shapes import Shape, paint
+from hmseg.data.displayed import Size, Sizes
 from hmseg.errors import DataError
-
-Size = tuple[int, int]
-"""Height and width."""
 
 
 class Marked(NamedTuple):
@@ -46,10 +44,16 @@ class Drawn(Outline):
     runs: Mapping[str, Any]
     where: str
 
+    @property
+    def pixels(self) -> NDArray[np.bool_]:
+        """(H, W), of the size that the file speaks of."""
+        height, width = self.runs["size"]
+        return np.asarray(paint(height, width, [Shape("of an image", 1, False, self.runs)], self.where) > 0)
+
     def drawn(self, size: Size, what: str = "mask") -> NDArray[np.bool_]:
         """(H, W) bool; DataError for an image of another size."""
-        check_fits((self.runs["size"][0], self.runs["size"][1]), size, self.where, what)
-        return np.asarray(paint(*size, [Shape("of an image", 1, False, self.runs)], self.where) > 0)
+        fitting_size((self.runs["size"][0], self.runs["size"][1]), Sizes(size, size), self.where, what)
+        return self.pixels
 
 
 class Canvas:
@@ -140,20 +144,27 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
 
 
-def check_fits(size: Size, image: Size, file: str, what: str) -> None:
-    """Raises DataError where an annotation was made for an image of another size.
+def fitting_size(size: object, image: Sizes, file: str, what: str) -> Size:
+    """The size of an image, as displayed or as stored, that an annotation was made for.
 
     Args:
-        size: that the file speaks of.
-        image: height and width of the image, upright.
+        size: that the file speaks of, height and width.
+        image: of the image.
         file: with the annotation.
         what: the image, for the message.
+
+    Raises:
+        DataError: it was made for an image of another size.
     """
-    if size != image:
+    fitting = image.fitting(size)
+    if fitting is None:
+        height, width = size if isinstance(size, tuple) else (None, None)
         raise DataError(
-            f"{file} was made for an image of {size[1]}x{size[0]} pixels, {what} has {image[1]}x{image[0]} "
-            "(upright, as EXIF says): give the image that was annotated"
+            f"{file} was made for an image of {width}x{height} pixels, {what} has "
+            f"{image.displayed[1]}x{image.displayed[0]} (upright, as EXIF says): give the image that was "
+            "annotated"
         )
+    return fitting
 
 
 def class_label(name: object, where: str) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hmseg.annotations.images import ENDINGS, Images, read_numbers, upright_size
-from hmseg.annotations.marked import Canvas, Found, Marked, check_fits
+from hmseg.annotations.images import Images, read_numbers
+from hmseg.annotations.marked import Canvas, Found, Marked, fitting_size
+from hmseg.data.displayed import read_sizes
+from hmseg.data.opening import ENDINGS
 from hmseg.errors import ConfigError, DataError
 
 MASK_ENDINGS = (".png", ".tif", ".tiff")
@@ -153,9 +155,8 @@ def _label_maps(pairs: Sequence[tuple[Path, Path]], names: Mapping[int, str]) ->
     for image, mask in pairs:
         found.images += 1
         labels = read_numbers(mask)
-        size = upright_size(image)
-        check_fits((labels.shape[0], labels.shape[1]), size, f"mask {mask}", str(image))
-        canvas = Canvas(size)
+        size = (labels.shape[0], labels.shape[1])
+        canvas = Canvas(fitting_size(size, read_sizes(image), f"mask {mask}", str(image)))
         for number in np.unique(labels[labels > 0]).tolist():
             if number == 255 and number not in names:  # void, as PASCAL VOC has it
                 continue

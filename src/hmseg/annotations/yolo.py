@@ -13,9 +13,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from hmseg.annotations.images import Images, upright_size
+from hmseg.annotations.images import Images
 from hmseg.annotations.marked import Canvas, Found, class_label
 from hmseg.annotations.tracing import polygons
+from hmseg.data.displayed import read_sizes
 from hmseg.errors import DataError
 
 LABELS = "labels"
@@ -62,7 +63,7 @@ def read_yolo(folder: Path, files: Sequence[Path], images: Images) -> Found:
         if path is None:
             found.missing.append(f"that of {file}")
             continue
-        canvas = Canvas(upright_size(path))
+        canvas = Canvas(read_sizes(path).displayed)
         for place, words in enumerate(lines, start=1):
             with found.outline():
                 where = f"{file}: line {place}"

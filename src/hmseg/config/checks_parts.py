@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from hmseg.config.schema_data import ShapesConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
 from hmseg.config.values import get
+from hmseg.data.mask_meaning import check_reading
 from hmseg.errors import ConfigError
 from hmseg.masking_options import check_options
 
@@ -22,7 +23,7 @@ def check_parts(cfg: DictConfig) -> None:
     Raises:
         ConfigError: one line: the key, what came, what was expected.
     """
-    for test in (_weights, _features, _shots, _masking, _source):
+    for test in (_weights, _features, _shots, _masking, _source, _own_masks):
         test(cfg)
 
 
@@ -84,3 +85,9 @@ def _source(cfg: DictConfig) -> None:
         value = get(cfg, key)
         if value is not None and not rule(value):
             raise ConfigError(f"{key}: expected {expected}, got {value}")
+
+
+def _own_masks(cfg: DictConfig) -> None:
+    """What the mask files of a user's own data mean."""
+    if isinstance(OmegaConf.select(cfg, "dataset"), DictConfig) and "mask" in cfg.dataset:
+        check_reading(cfg.dataset.mask, "dataset.mask")

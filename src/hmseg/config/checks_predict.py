@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from hmseg.annotations.supports import find_supports
 from hmseg.annotations.writing import FORMATS
 from hmseg.config.runs import find_checkpoint
+from hmseg.data.mask_meaning import check_reading
 from hmseg.errors import ConfigError, unknown
 from hmseg.files import given_path
 from hmseg.predicting.layout import find_queries
@@ -37,6 +38,7 @@ def check_predict(cfg: DictConfig) -> None:
     for key, least in (("side", LEAST_SIDE), ("batch", 1)):
         if cfg[key] is not None and cfg[key] < least:
             raise ConfigError(f"{key}: expected at least {least}, got {cfg[key]}")
+    check_reading(cfg.reading, "reading")
     if not cfg.name.strip():
         raise ConfigError("name: expected the name of the class, got nothing")
     masking = OmegaConf.select(cfg, "masking")

@@ -12,6 +12,9 @@ def _key(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
+MASK_HELP = "what mask files mean: auto, bright, labels, nonzero, opaque, a number, or a colour '#rrggbb'"
+
+
 @dataclass
 class DatasetConfig:
     """A benchmark: its size for the network, its folds, and the source that reads it."""
@@ -130,6 +133,7 @@ class FolderSourceConfig:
     folds: int = MISSING
     seed: int = MISSING
     held_out: list[list[str]] | None = None
+    mask: Any = "auto"
 
 
 @dataclass
@@ -139,6 +143,7 @@ class FolderConfig(DatasetConfig):
     root: str = MISSING
     seed: int = MISSING
     held_out: list[list[str]] | None = None
+    mask: Any = _key("auto", MASK_HELP)
     source: FolderSourceConfig = field(default_factory=FolderSourceConfig)
 
 

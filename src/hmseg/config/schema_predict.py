@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from hmseg.config.schema_data import MASK_HELP
+
 
 def _key(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
@@ -35,6 +37,7 @@ class PredictConfig:
     query: str = _key(MISSING, "image, folder of images, or pattern such as photos/**/*.jpg")
     out: str = _key(MISSING, "folder to write")
     format: str = _key("png", "of the masks: png, tiff, labelme, yolo or coco")
+    reading: Any = _key("auto", MASK_HELP)
     name: str = _key("object", "of the class, where support has no folder for each class")
     overwrite: bool = _key(False, "replace results that are there")
     resume: bool = _key(

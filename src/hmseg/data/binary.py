@@ -1,4 +1,4 @@
-"""Masks of one object each: foreground or not, in the several ways in which such files are written."""
+"""Masks of one object each, as the published FSS-1000 code reads them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from hmseg.data.reading import opened
+from hmseg.data.opening import open_file
 from hmseg.errors import DataError
 
 THRESHOLD = 128
@@ -27,46 +26,13 @@ def read_grey_mask(path: Path) -> NDArray[np.bool_]:
     Raises:
         DataError: the file is missing, damaged, or has more than 8 bits per channel.
     """
-    with opened(path, "mask") as image:
-        return np.asarray(_grey(f"mask {path}", image) >= THRESHOLD)
-
-
-def read_object_mask(path: Path) -> NDArray[np.bool_]:
-    """A mask of a user's own: what is foreground depends on how the file is written.
-
-    Palette: every index but 0, whatever its colour. Grey or colour: values of 128 and more; where the file
-    holds 0 and 1 only, 1 is foreground.
-
-    Args:
-        path: an 8-bit or black-and-white image.
-
-    Returns:
-        (H, W) bool.
-
-    Raises:
-        DataError: the file is missing, damaged, or has more than 8 bits per channel.
-    """
-    with opened(path, "mask") as image:
-        return object_pixels(image, f"mask {path}")
-
-
-def object_pixels(image: Image.Image, what: str) -> NDArray[np.bool_]:
-    """As :func:`read_object_mask`, of an image that is open already.
-
-    Args:
-        image: any.
-        what: it is, for messages.
-    """
-    if image.mode == "P":
-        return np.asarray(np.asarray(image) != 0)
-    grey = _grey(what, image)
-    return np.asarray(grey == 1 if grey.max(initial=0) == 1 else grey >= THRESHOLD)
-
-
-def _grey(what: str, image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith(("I", "F")):  # Pillow would clip these to white
-        raise DataError(f"{what} has 16 or 32 bits per pixel, 8 were expected: save it with values 0 and 255")
-    return np.asarray(image if image.mode == "L" else image.convert("L"), dtype=np.uint8)
+    still = open_file(path, "mask")
+    if still.deep:  # Pillow would clip these to white
+        raise DataError(
+            f"mask {path} has 16 or 32 bits per pixel, 8 were expected: save it with values 0 and 255"
+        )
+    image = still.decoded()
+    return np.asarray(np.asarray(image if image.mode == "L" else image.convert("L")) >= THRESHOLD)
 
 
 def fit_mask(

@@ -129,7 +129,8 @@ class ImageCache:
 
     def _path(self, name: str, files: tuple[Path, ...]) -> Path:
         """Data under another root has other files, so one cache serves all."""
-        key = "\0".join((name, *(str(file.absolute()) for file in files)))
+        how = getattr(self.source, "reading", "")  # of one's own data: settings change what a file means
+        key = "\0".join((name, *(str(file.absolute()) for file in files), *([how] if how else [])))
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return self.folder / digest[:2] / digest[2:]
 

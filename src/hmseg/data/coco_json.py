@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from hmseg.data.coco_masks import JsonMasks
+from hmseg.data.displayed import as_displayed
 from hmseg.data.episode import Sample
 from hmseg.data.lists import check_folder, refuse_missing
 from hmseg.data.own_folds import OwnFolds
 from hmseg.data.presence import Shown, check_novel, file_state, read_presence, without
-from hmseg.data.reading import check_same_size, read_image
+from hmseg.data.reading import read_photo
 from hmseg.data.source import Draw, Listing, Lists, Split, check_split
 from hmseg.errors import DataError, unknown
 
@@ -58,6 +59,7 @@ class CocoJsonSource:
         draw: Draw = "pairs",
     ) -> None:
         self.root = Path(images)
+        self.reading = "displayed"
         check_folder(self.root, "image folder", "set dataset.images to the folder that file_name starts from")
         for option, value, known in (("draw", draw, ("pairs", "class")), ("rule", rule, _RULES)):
             if value not in known:
@@ -122,15 +124,14 @@ class CocoJsonSource:
                 bad, or the class is not in the image.
         """
         path, annotations = self.files(name)
-        image, labels = read_image(path), self._masks.label_map(name)
-        check_same_size(image, labels, path, annotations)
-        mask = labels == class_id + 1
+        photo, labels = read_photo(path), self._masks.label_map(name)
+        mask = as_displayed(labels == class_id + 1, photo, f"{path.name} in {annotations}", "the file")
         if not mask.any():
             raise DataError(
                 f"image {name} shows nothing of class {class_id} ({self.class_names[class_id]}) in "
                 f"{annotations}: take it out of the list of the class"
             )
-        return Sample(image, mask, np.zeros_like(mask))
+        return Sample(photo.pixels, mask, np.zeros_like(mask))
 
 
 def _inside(file: str) -> PurePosixPath:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from hmseg.data.binary import read_object_mask
+from hmseg.data.displayed import as_displayed
 from hmseg.data.episode import Sample
 from hmseg.data.lists import check_folder
+from hmseg.data.mask_files import SETTING, read_object_mask
+from hmseg.data.mask_meaning import check_reading
 from hmseg.data.own_folds import OwnFolds
-from hmseg.data.reading import check_same_size, read_image
+from hmseg.data.reading import read_photo
 from hmseg.data.source import Listing, Lists, Split, check_split
 from hmseg.errors import DataError
 
@@ -26,8 +26,8 @@ class FolderSource:
     """Reads a folder of classes, the FSS-1000 layout generalised; a :class:`~hmseg.data.source.Source`.
 
     Each class is a folder ``root/CLASS`` with either ``N.jpg`` and ``N.png`` beside each other, or folders
-    ``images`` and ``masks`` with files of the same names. What counts as foreground: see
-    ``hmseg.data.binary.read_object_mask``. There is no void, and nothing is known of other classes in an
+    ``images`` and ``masks`` with files of the same names. Photos and masks are taken as they are displayed
+    (EXIF); what a mask means: see ``hmseg.data.mask_meaning``. Nothing is known of other classes in an
     image. Training takes every image of the trained classes once an epoch, the test every image of the
     held-out ones.
 
@@ -36,8 +36,10 @@ class FolderSource:
         folds: how many.
         seed: of drawing the classes into folds.
         held_out: the classes of each fold by name, instead of drawing them; ``folds`` lists.
+        mask: what the pixels of the masks mean, see ``hmseg.data.mask_meaning.meaning``.
 
     Raises:
+        ConfigError: ``mask`` is no such reading.
         DataError: the folder is missing, has too few classes, or has images without masks or the other way.
     """
 
@@ -50,7 +52,10 @@ class FolderSource:
         folds: int = 4,
         seed: int = 0,
         held_out: Sequence[Sequence[str]] | None = None,
+        mask: str | int = "auto",
     ) -> None:
+        self.mask = check_reading(mask, SETTING)
+        self.reading = f"displayed, masks {self.mask}"  # other than that, kept images are not the same
         self.root = Path(root)
         check_folder(self.root, "data root", "set dataset.root to the folder with a folder for each class")
         with os.scandir(self.root) as entries:
@@ -102,14 +107,13 @@ class FolderSource:
         folder = name.partition("/")[0]
         if not 0 <= class_id < len(self.class_names) or self.class_names[class_id] != folder:
             raise DataError(f"image {name} is not of class {class_id}: only {folder} is known of it")
-        image, mask = read_image(image_path), read_object_mask(mask_path)
-        check_same_size(image, mask.view(np.uint8), image_path, mask_path)
+        photo, found = read_photo(image_path), read_object_mask(mask_path, self.mask)
+        what = f"mask {mask_path}"
+        mask, void = (as_displayed(each, photo, what, str(image_path)) for each in found)
         if not mask.any():
-            raise DataError(
-                f"mask {mask_path} has no foreground: values of 128 and more, or 0 and 1, or a palette with "
-                "more than one colour in use, were expected; mend it or take the image away"
-            )
-        return Sample(image, mask, np.zeros_like(mask))
+            how = f", read as {SETTING}={self.mask}" if self.mask != "auto" else ""
+            raise DataError(f"{what} shows no object{how}: mend it or take the image away")
+        return Sample(photo.pixels, mask, void)
 
 
 def _pair_up(folder: Path) -> Mapping[str, tuple[str, str]]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from hmseg.annotations.images import ENDINGS
 from hmseg.annotations.mask_files import images_in, visible
+from hmseg.data.opening import ENDINGS
 from hmseg.errors import ConfigError
 
 

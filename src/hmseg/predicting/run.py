@@ -38,6 +38,7 @@ class Request:
         support_images: folder of the support's images, where they lie elsewhere.
         form: of the masks, one of ``hmseg.annotations.writing.FORMATS``.
         name: of the class, where there is only one.
+        reading: what mask files mean, see ``hmseg.data.mask_meaning.meaning``.
         overwrite: replace what is there.
         resume: go on with an unfinished prediction.
         overlays: write them.
@@ -52,6 +53,7 @@ class Request:
     support_images: Path | None = None
     form: str = "png"
     name: str = "object"
+    reading: str | int = "auto"
     overwrite: bool = False
     resume: bool = False
     overlays: bool = True
@@ -72,7 +74,7 @@ def run(request: Request) -> None:
     found = find_supports(request.support, request.name, request.support_images)
     checkpoint = find_checkpoint(request.ckpt)
     segmenter = Segmenter.from_checkpoint(checkpoint, **request.options)
-    show_supports(segmenter, found)
+    show_supports(segmenter, found, request.reading)
     info = describe(segmenter, checkpoint, found, request.form)
     journal = _started(targets, info["key"], request.overwrite)
     done = {
@@ -103,12 +105,12 @@ def run(request: Request) -> None:
     journal.remove()
 
 
-def show_supports(segmenter: Segmenter, found: Found) -> None:
+def show_supports(segmenter: Segmenter, found: Found, reading: str | int = "auto") -> None:
     """Fits every class; DataError at the first support that can't be used, since all results hang on it."""
     for note in found.notes():
         print(f"supports: {note}")
     for name, marked in found.classes.items():
-        segmenter.fit([each.image for each in marked], [each.mask for each in marked], name=name)
+        segmenter.fit([each.image for each in marked], [each.mask for each in marked], name, reading)
     counts = ", ".join(f"{name} ({len(marked)})" for name, marked in found.classes.items())
     print(f"supports: {counts}")
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hmseg.data.opening import size_of
 from hmseg.errors import DataError
 from hmseg.preparation.files import replacing
 
@@ -99,11 +100,10 @@ def _faults(pair: Pair) -> str | None:
 def size_difference(pair: Pair) -> str | None:
     """The sizes of a photo and its mask where they differ, from the files' headers."""
     try:
-        with Image.open(pair.mask) as mask:
-            shape = (mask.height, mask.width)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        return f"mask {pair.mask} can't be read ({error})"
-    return size_fault(pair.image, shape, f"mask {pair.mask.name}")
+        width, height = size_of(pair.mask, "mask")
+    except DataError as error:
+        return str(error)
+    return size_fault(pair.image, (height, width), f"mask {pair.mask.name}")
 
 
 def size_fault(image: Path, shape: tuple[int, ...], other: str) -> str | None:
@@ -115,10 +115,9 @@ def size_fault(image: Path, shape: tuple[int, ...], other: str) -> str | None:
         other: what has this shape, for the message.
     """
     try:
-        with Image.open(image) as photo:
-            size = photo.size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        return f"image {image} can't be read ({error})"
+        size = size_of(image, "image")
+    except DataError as error:
+        return str(error)
     if size != (shape[1], shape[0]):
         return f"image {image} is {size[0]}x{size[1]} pixels, its {other} {shape[1]}x{shape[0]}"
     return None

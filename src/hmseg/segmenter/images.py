@@ -8,24 +8,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from hmseg.data.reading import opened, read_image
-from hmseg.errors import DataError, first_line
+from hmseg.data.displayed import Photo
+from hmseg.data.opening import Still
+from hmseg.data.reading import photo_of, read_photo
+from hmseg.errors import DataError
 
 ImageLike = str | PathLike[str] | Image.Image | NDArray[np.generic] | Tensor
 """A file, a PIL image, an array (H, W, 3) or (H, W), or a tensor (3, H, W) or (1, H, W)."""
 
 Pixels = NDArray[np.uint8]
-ORIENTATION = 0x0112
-"""EXIF tag: how the camera was held."""
 
 
 def to_pixels(image: ImageLike, what: str = "image") -> Pixels:
-    """The image as (H, W, 3) uint8 RGB.
+    """The image as (H, W, 3) uint8 RGB, as it is displayed.
 
-    A file is turned upright as its EXIF orientation says, as viewers and most annotation tools show it.
+    Files and PIL images are turned upright as their EXIF orientation says, as viewers and most annotation
+    tools show them; more than 8 bits a channel become 8 (:func:`hmseg.data.displayed.eight_bits`).
     Arrays have their channels last, tensors first; numbers are bytes 0 to 255, or floating point in [0, 1].
     Grey becomes RGB, transparency is dropped. Arrays of OpenCV are BGR: turn them round first.
 
@@ -40,36 +41,23 @@ def to_pixels(image: ImageLike, what: str = "image") -> Pixels:
         >>> to_pixels(np.full((2, 3), 0.5)).shape, to_pixels(torch.ones(3, 4, 5)).max()
         ((2, 3, 3), np.uint8(255))
     """
+    return to_photo(image, what).pixels
+
+
+def to_photo(image: ImageLike, what: str = "image") -> Photo:
+    """As :func:`to_pixels`, with the orientation in which the pixels were stored. Raises DataError."""
     if isinstance(image, str | PathLike):
-        return _read_upright(Path(image).expanduser())
+        return read_photo(Path(image).expanduser())
     if isinstance(image, Image.Image):
-        return _from_pil(image, what)
+        return photo_of(Still(image, what))
     if isinstance(image, Tensor):
-        return _from_channels_last(_tensor_to_array(image, what), what)
+        return Photo(_from_channels_last(_tensor_to_array(image, what), what))
     if isinstance(image, np.ndarray):
-        return _from_channels_last(image, what)
+        return Photo(_from_channels_last(image, what))
     raise DataError(
         f"{what}: got {type(image).__name__}, expected a path, a PIL image, an array (H, W, 3) or a tensor "
         "(3, H, W)"
     )
-
-
-def _read_upright(path: Path) -> Pixels:
-    pixels = read_image(path)
-    with opened(path, "image") as image:
-        if image.getexif().get(ORIENTATION, 1) == 1:
-            return pixels
-        turned = ImageOps.exif_transpose(image)
-        return np.array(turned.convert("RGB"), dtype=np.uint8)
-
-
-def _from_pil(image: Image.Image, what: str) -> Pixels:
-    if image.mode.startswith(("I", "F")):
-        raise DataError(f"{what} has 16 or 32 bits per pixel (mode {image.mode}): convert it to 8-bit RGB")
-    try:
-        return np.array(image.convert("RGB"), dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow decodes when first asked for pixels
-        raise DataError(f"{what} is damaged ({first_line(error)}): open the original file") from error
 
 
 def _tensor_to_array(image: Tensor, what: str) -> NDArray[np.generic]:

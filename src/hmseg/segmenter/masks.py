@@ -12,57 +12,63 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hmseg.annotations.marked import Drawn
 from hmseg.annotations.outlines import Outline
-from hmseg.data.binary import THRESHOLD, object_pixels
-from hmseg.data.reading import opened
-from hmseg.errors import DataError, first_line
+from hmseg.data.displayed import Photo, as_displayed
+from hmseg.data.mask_files import object_mask, read_object_mask
+from hmseg.data.mask_meaning import Reading, check_reading
+from hmseg.data.opening import Still
+from hmseg.errors import DataError
 
 Mask = NDArray[np.bool_]
 MaskLike = str | PathLike[str] | Image.Image | NDArray[np.generic] | Tensor | Outline | Sequence[Outline]
-"""A PNG file, a PIL image, an array or a tensor (H, W), a box, polygon or scribble, or several of these."""
+"""A mask file, a PIL image, an array or a tensor (H, W), a box, polygon or scribble, or several of these."""
 
 
-def to_mask(mask: MaskLike, size: tuple[int, int], what: str = "mask") -> Mask:
+def to_mask(
+    mask: MaskLike, photo: Photo, what: str = "mask", reading: Reading = "auto", setting: str = "reading"
+) -> Mask:
     """The annotation as (H, W) bool, true on the object.
 
-    In files and PIL images the object is what a data set of one's own has as such
-    (:func:`hmseg.data.binary.read_object_mask`): of a palette every index but 0, of grey and colours 128 and
-    more, or 1 where there are 0 and 1 only; what is transparent is not. In arrays of whole numbers it is all
-    that is not 0, in floating-point ones, which lie in [0, 1], what is above one half.
+    What files and PIL images mean is read as in a data set of one's own
+    (:func:`hmseg.data.mask_meaning.meaning`), as they are displayed; void is not the object. In arrays of
+    whole numbers it is all that is not 0, in floating-point ones, which lie in [0, 1], what is above one
+    half. Boxes, polygons and scribbles are drawn on the image as it is displayed.
 
     Args:
         mask: see ``MaskLike``.
-        size: height and width of its image.
-        what: what it is, for messages.
+        photo: its image; a mask that fits only the stored pixels of it is turned with them.
+        what: the mask is, for messages.
+        reading: of files and PIL images.
+        setting: that chooses it, for messages.
 
     Raises:
-        DataError: a file that can't be read, another size than the image's, no pixel of the object, NaN.
+        DataError: a file that can't be read or whose meaning is in doubt, another size than the image's, no
+            pixel of the object, NaN.
 
     Example:
         >>> from hmseg.segmenter import Box
-        >>> to_mask(Box(1, 0, 3, 1), (2, 4)).astype(int).tolist()
+        >>> to_mask(Box(1, 0, 3, 1), Photo(np.zeros((2, 4, 3), np.uint8))).astype(int).tolist()
         [[0, 1, 1, 0], [0, 0, 0, 0]]
     """
+    reading = check_reading(reading, setting)
     if isinstance(mask, str | PathLike):
         what = f"mask {Path(mask)}"
-        found = _read(Path(mask).expanduser())
+        found = read_object_mask(Path(mask).expanduser(), reading, setting).object
     elif isinstance(mask, Image.Image):
-        found = _from_pil(mask, what)
+        found = object_mask(Still(mask, what), reading, setting).object
     elif isinstance(mask, Tensor):
         plain = mask.detach().cpu()
         found = _from_array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), what)
     elif isinstance(mask, np.ndarray):
         found = _from_array(mask, what)
+    elif isinstance(mask, Drawn):
+        found, what = mask.pixels, f"{mask.where}: what it marks"
     else:
-        found = _drawn(mask, size, what)
-    if found.shape != size:
-        raise DataError(
-            f"{what} is {found.shape[1]}x{found.shape[0]} pixels, its image {size[1]}x{size[0]} (upright, as "
-            "EXIF says): give a mask of the image's size"
-        )
+        found = _drawn(mask, photo.sizes.displayed, what)
+    found = as_displayed(found, photo, what)
     if not found.any():
-        grey = ", in grey files 128 or more, or 1" if isinstance(mask, str | PathLike | Image.Image) else ""
-        raise DataError(f"{what} is empty: at least one pixel of the object was expected{grey}")
+        raise DataError(f"{what} is empty: at least one pixel of the object was expected")
     return found
 
 
@@ -82,21 +88,6 @@ def _drawn(mask: object, size: tuple[int, int], what: str) -> Mask:
             )
         result |= each.drawn(size, what)
     return result
-
-
-def _read(path: Path) -> Mask:
-    with opened(path, "mask") as image:
-        return _from_pil(image, f"mask {path}")
-
-
-def _from_pil(image: Image.Image, what: str) -> Mask:
-    try:
-        found = object_pixels(image, what)
-        if image.mode in ("LA", "PA", "RGBA"):
-            found = np.asarray(found & (np.asarray(image.getchannel("A")) >= THRESHOLD))
-    except (OSError, SyntaxError) as error:  # Pillow decodes when first asked for pixels
-        raise DataError(f"{what} is damaged ({first_line(error)}): open the original file") from error
-    return found
 
 
 def _from_array(array: NDArray[np.generic], what: str) -> Mask:

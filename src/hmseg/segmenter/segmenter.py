@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hmseg.annotations.supports import find_supports
+from hmseg.data.mask_meaning import Reading
 from hmseg.data.transforms import find_resizer
 from hmseg.errors import ConfigError, DataError, unknown
 from hmseg.masking import Masking, build_masking
@@ -22,7 +23,7 @@ from hmseg.networks.shots import JOINED, find_aggregation
 from hmseg.segmenter.deciding import decide, label
 from hmseg.segmenter.device import find_device, find_precision
 from hmseg.segmenter.encoder import Encoder, Support
-from hmseg.segmenter.images import ImageLike, Pixels, to_pixels
+from hmseg.segmenter.images import ImageLike, Pixels, to_photo, to_pixels
 from hmseg.segmenter.loading import load
 from hmseg.segmenter.masks import MaskLike, to_mask
 from hmseg.segmenter.segmentation import Segmentation
@@ -176,6 +177,7 @@ class Segmenter:
         images: ImageLike | Sequence[ImageLike],
         masks: MaskLike | Sequence[MaskLike],
         name: str = "object",
+        reading: Reading = "auto",
     ) -> Segmenter:
         """Shows what a class looks like; replaces what was shown of it before, and leaves other classes.
 
@@ -183,6 +185,7 @@ class Segmenter:
             images: one image, or a list of them. See :func:`hmseg.segmenter.images.to_pixels`.
             masks: one mask each. See :func:`hmseg.segmenter.masks.to_mask`.
             name: of the class.
+            reading: what the pixels of mask files mean; see :func:`hmseg.data.mask_meaning.meaning`.
 
         Returns:
             The segmenter itself.
@@ -202,13 +205,17 @@ class Segmenter:
             pairs = [(images, masks)]  # type: ignore[list-item]
         many = len(pairs) > 1
         self._supports[name] = [
-            self._read(image, mask, f" {number} of '{name}'" if many else f" of '{name}'")
+            self._read(image, mask, f" {number} of '{name}'" if many else f" of '{name}'", reading)
             for number, (image, mask) in enumerate(pairs, start=1)
         ]
         return self
 
     def fit_annotations(
-        self, path: str | Path, images: str | Path | None = None, name: str = "object"
+        self,
+        path: str | Path,
+        images: str | Path | None = None,
+        name: str = "object",
+        reading: Reading = "auto",
     ) -> Segmenter:
         """Shows what annotation files mark, of every class in them; as :meth:`fit` of each class.
 
@@ -219,6 +226,7 @@ class Segmenter:
                 :func:`hmseg.annotations.supports.find_supports`.
             images: folder of the images, where they lie elsewhere.
             name: of the class, where nothing names it.
+            reading: what the pixels of mask files mean, as for :meth:`fit`.
 
         Returns:
             The segmenter itself.
@@ -233,13 +241,15 @@ class Segmenter:
         for note in found.notes():
             warnings.warn(f"{path}: {note}", stacklevel=2)
         for each, marked in found.classes.items():
-            self.fit([one.image for one in marked], [one.mask for one in marked], name=each)
+            self.fit([one.image for one in marked], [one.mask for one in marked], each, reading)
         return self
 
-    def add(self, image: ImageLike, mask: MaskLike, name: str = "object") -> Segmenter:
+    def add(
+        self, image: ImageLike, mask: MaskLike, name: str = "object", reading: Reading = "auto"
+    ) -> Segmenter:
         """Shows one more image of a class, known or new; arguments and errors as for :meth:`fit`."""
         _check_name(name)
-        support = self._read(image, mask, f" of '{name}'")
+        support = self._read(image, mask, f" of '{name}'", reading)
         self._supports.setdefault(name, []).append(support)
         return self
 
@@ -310,11 +320,10 @@ class Segmenter:
 
     # Parts
 
-    def _read(self, image: ImageLike, mask: MaskLike, which: str) -> Support:
-        pixels = to_pixels(image, f"image{which}")
+    def _read(self, image: ImageLike, mask: MaskLike, which: str, reading: Reading) -> Support:
+        photo = to_photo(image, f"image{which}")
         what = f"mask {mask}" if isinstance(mask, str | PathLike) else f"mask{which}"
-        drawn = to_mask(mask, (pixels.shape[0], pixels.shape[1]), what)
-        return self.encoder.support(pixels, drawn, what)
+        return self.encoder.support(photo.pixels, to_mask(mask, photo, what, reading), what)
 
     def _check_fitted(self) -> None:
         if not self._supports:

@@ -68,6 +68,12 @@ def mask_layer(labels: Labels) -> bytes:
     return png(_palette()[_shrunk(labels)])
 
 
+def marked_layer(mask: NDArray[np.bool_]) -> bytes:
+    """A mask (H, W) for the page's canvas: white and opaque on the object, transparent elsewhere."""
+    small = _shrunk(mask)[..., None] * np.uint8(255)
+    return png(np.repeat(small, 4, axis=2))
+
+
 def change_layer(labels: Labels, other: Labels) -> bytes:
     """Where this result differs from another one: `GAINED` and `LOST`, and `KEPT` where both mark the same.
 
@@ -152,7 +158,7 @@ def _outlined(layer: NDArray[np.uint8], mask: NDArray[np.bool_] | None) -> NDArr
     return layer
 
 
-def _shrunk(labels: Labels) -> NDArray[np.uint8]:
+def _shrunk(labels: Labels | NDArray[np.bool_]) -> NDArray[np.uint8]:
     height, width = shown_size(*labels.shape)
     image = Image.fromarray(labels.astype(np.uint8))
     return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))

@@ -6,25 +6,23 @@ looked at first, and only formats that browsers show are opened at all.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from hmseg.errors import HmsegError
+from hmseg.data.mask_files import object_mask
+from hmseg.data.mask_meaning import check_reading
+from hmseg.data.opening import Still, TooLargeError, open_still
+from hmseg.data.reading import photo_of
+from hmseg.errors import ConfigError, DataError, HmsegError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 
 LEAST_SIDE = 8
-
-_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 class RefusedError(HmsegError):
@@ -75,7 +73,7 @@ def too_many_bytes(limits: Limits) -> RefusedError:
 
 
 def decode_image(content: bytes, limits: Limits) -> NDArray[np.uint8]:
-    """The photo in a file's bytes, upright as browsers show it (the camera's EXIF orientation is followed).
+    """The photo in a file's bytes, as :func:`hmseg.data.reading.read_photo` reads it: as browsers show it.
 
     Args:
         content: of a PNG, JPEG or WebP file.
@@ -85,20 +83,17 @@ def decode_image(content: bytes, limits: Limits) -> NDArray[np.uint8]:
         (H, W, 3) RGB.
 
     Raises:
-        RefusedError: too large, of another format, animated, too deep or damaged.
+        RefusedError: too large, of another format, animated or damaged.
 
     Example:
+        >>> from io import BytesIO
         >>> file = BytesIO()
         >>> Image.new("L", (30, 20), 7).save(file, "PNG")
         >>> decode_image(file.getvalue(), Limits()).shape
         (20, 30, 3)
     """
-    with _opened(content, limits) as image:
-        if image.mode.startswith(("I", "F")):  # Pillow would clip these to white
-            raise RefusedError("this image has 16 or 32 bits per pixel: save it with 8 bits", 415)
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        return np.array(upright.convert("RGB"), dtype=np.uint8)
+    with _opened(content, limits, "this file", LEAST_SIDE) as still:
+        return photo_of(still).pixels
 
 
 def decode_mask(content: bytes, size: tuple[int, int], limits: Limits) -> NDArray[np.bool_]:
@@ -115,45 +110,68 @@ def decode_mask(content: bytes, size: tuple[int, int], limits: Limits) -> NDArra
     Raises:
         RefusedError: not such a file, of another shape, or nothing is marked.
     """
-    with _opened(content, limits, least=1) as image:
-        if "A" not in image.getbands():
-            raise RefusedError(
-                "the mask has no transparency: marked pixels are to be opaque, others transparent"
-            )
-        height, width = size
-        wanted = image.width * height / width
-        if abs(wanted - image.height) > 1 + 0.01 * wanted:
-            raise RefusedError(
-                f"the mask is {image.width} x {image.height} pixels, which is not the shape of the image "
-                f"({width} x {height}): choose the mask that belongs to this image"
-            )
-        alpha = image.getchannel("A").resize((width, height), Image.Resampling.NEAREST)
-        mask: NDArray[np.bool_] = np.asarray(alpha) > 127
-    if not mask.any():
-        raise RefusedError("nothing is marked: paint over the object, or upload its mask")
+    return _marked(_mask(content, size, limits, "opaque"), size)
+
+
+def read_mask(content: bytes, size: tuple[int, int], limits: Limits, reading: str) -> NDArray[np.bool_]:
+    """The object in a mask file of the user's, by the rules of `hmseg.data.mask_meaning`.
+
+    Args:
+        content: a PNG, JPEG or WebP file of the image's shape.
+        size: (height, width) of the image.
+        limits: bytes and pixels that are taken.
+        reading: what its pixels mean; ``auto`` refuses what has two readings.
+
+    Returns:
+        (height, width), by the nearest pixel.
+
+    Raises:
+        RefusedError: not such a file, of another shape, in doubt, or without an object.
+    """
+    return _marked(_mask(content, size, limits, reading), size)
+
+
+def _mask(content: bytes, size: tuple[int, int], limits: Limits, reading: str) -> NDArray[np.bool_]:
+    try:
+        chosen = check_reading(reading, "meaning of a mask")
+    except ConfigError as error:
+        raise RefusedError(str(error)) from None
+    with _opened(content, limits, "this mask") as still:
+        mask = object_mask(still, chosen, "Meaning").object
+    (height, width), (rows, columns) = size, mask.shape
+    wanted = columns * height / width
+    if abs(wanted - rows) > 1 + 0.01 * wanted:
+        raise RefusedError(
+            f"this mask is {columns} x {rows} pixels, which is not the shape of the image "
+            f"({width} x {height}): choose the mask that belongs to it"
+        )
     return mask
 
 
+def _marked(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask at the image's (height, width)."""
+    image = Image.fromarray(mask.astype(np.uint8)).resize(size[::-1], Image.Resampling.NEAREST)
+    scaled = np.asarray(image) > 0
+    if not scaled.any():
+        raise RefusedError("nothing is marked: paint over the object, or upload its mask")
+    return scaled
+
+
 @contextmanager
-def _opened(content: bytes, limits: Limits, least: int = LEAST_SIDE) -> Iterator[Image.Image]:
+def _opened(content: bytes, limits: Limits, what: str, least: int = 1) -> Iterator[Still]:
     """The file's still image, not decoded yet; what goes wrong in the block is a refusal, too."""
     if len(content) > limits.max_bytes:
         raise too_many_bytes(limits)
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            _check_size(image, limits, least)
-            yield image
+        still = open_still(content, what, FORMATS)
+        _check_size(still.image, limits, least)
+        yield still
     except RefusedError:
         raise
-    except _BOMB:
+    except TooLargeError:
         raise RefusedError(_too_many_pixels(limits), 413) from None
-    except UnidentifiedImageError:
-        raise RefusedError(
-            "this file is no image that can be read here: give a PNG, JPEG or WebP", 415
-        ) from None
-    except _DAMAGED as error:
-        reason = " ".join(str(error).split())[:120]
-        raise RefusedError(f"this image is damaged ({reason}): save it anew", 415) from None
+    except DataError as error:
+        raise RefusedError(str(error), 415) from None
 
 
 def _check_size(image: Image.Image, limits: Limits, least: int) -> None:
@@ -163,9 +181,6 @@ def _check_size(image: Image.Image, limits: Limits, least: int) -> None:
         raise RefusedError(
             f"this image is {image.width} x {image.height} pixels: at least {least} a side, please"
         )
-    # An MPO is what some cameras write into their .jpg: the photo first, other views of it after.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise RefusedError("this file is an animation: save the frame that you mean", 415)
 
 
 def _too_many_pixels(limits: Limits, came: str = "far too many") -> str:

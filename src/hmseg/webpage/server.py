@@ -18,7 +18,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hmseg.errors import HmsegError
-from hmseg.webpage.limits import Limits, RefusedError, decode_image, decode_mask, too_many_bytes
+from hmseg.webpage.layers import marked_layer
+from hmseg.webpage.limits import (
+    Limits,
+    RefusedError,
+    decode_image,
+    decode_mask,
+    read_mask,
+    too_many_bytes,
+)
 from hmseg.webpage.state import Session, Sessions, Support
 from hmseg.webpage.work import Work
 
@@ -61,6 +69,7 @@ class Server:
             ("DELETE", "/api/sessions", self.close),
             ("POST", "/api/images", self.add_image),
             ("DELETE", "/api/images/{key}", self.remove_image),
+            ("POST", "/api/masks", self.read_mask),
             ("POST", "/api/supports", self.add_support),
             ("DELETE", "/api/supports/{key}", self.remove_support),
             ("POST", "/api/predictions", self.predict),
@@ -120,6 +129,18 @@ class Server:
         session = self._session(request)
         await self._locked(session.remove_image, request.path_params["key"])
         return Response(status_code=204)
+
+    async def read_mask(self, request: Request) -> Response:
+        """A mask file as the body, ``?image=KEY&reading=HOW``; key of a picture, opaque on the object."""
+        session, content = self._session(request), await body(request, self.limits)
+        key, reading = request.query_params.get("image"), request.query_params.get("reading", "auto")
+
+        def hold() -> dict[str, Any]:
+            height, width = session.image(key).shape[:2]
+            mask = read_mask(content, (height, width), self.limits, reading)
+            return {"mask": self.sessions.keep(session, marked_layer(mask))}
+
+        return JSONResponse(await self._locked(hold))
 
     async def add_support(self, request: Request) -> Response:
         """A mask as the body, ``?image=KEY&name=CLASS``; the support's key and share of marked pixels."""

@@ -41,7 +41,7 @@ export async function begin() {
 }
 
 // What is too large is not even read.
-export function checkSize(file) {
+function checkSize(file) {
   if (file.size > limits.max_bytes) {
     throw new Refused(
       `this file has ${(file.size / 1e6).toFixed(1)} MB, more than the ${limits.max_mb} MB that are taken: ` +
@@ -50,11 +50,19 @@ export function checkSize(file) {
   }
 }
 
-export async function sendImage(file) {
+async function sendFile(path, file) {
   try {
     checkSize(file);
-    return await send("/api/images", file);
+    return await send(path, file);
   } catch (error) {
     throw new Refused(`“${file.name}”: ${error.message}`);
   }
+}
+
+export const sendImage = (file) => sendFile("/api/images", file);
+
+// What a mask file marks, as a picture that is opaque there: the server reads it, as the other programs do.
+export async function readMask(file, image, reading) {
+  const { mask } = await sendFile(`/api/masks?${new URLSearchParams({ image, reading })}`, file);
+  return (await fetch(`/results/${mask}`, { credentials: "omit" })).blob();
 }

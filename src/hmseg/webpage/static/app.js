@@ -1,6 +1,6 @@
 // The page: supports, queries, and what is to be computed when they change.
 
-import { ask, begin, remove, send, sendImage } from "./api.js";
+import { ask, begin, readMask, remove, send, sendImage } from "./api.js";
 import { $, allIsWell, complain, make, onFiles, percent, stack } from "./dom.js";
 import { Editor, LONGEST } from "./editor.js";
 import { Inside } from "./inside.js";
@@ -95,6 +95,9 @@ async function discard() {
   URL.revokeObjectURL(photo.url);
   await attempt(() => remove(`/api/images/${image}`));
 }
+
+const takeMask = (file) =>
+  attempt(async () => editor.take(await readMask(file, open.image, $("#reading").value)));
 
 async function use() {
   const name = nameNow();
@@ -221,14 +224,14 @@ function tell(about) {
 function listen() {
   onFiles($("#support-drop"), openSupport);
   onFiles($("#query-drop"), addQueries);
-  onFiles($("#mask-file").parentElement, (files) => files.length && attempt(() => editor.load(files[0])));
+  onFiles($("#mask-file").parentElement, (files) => files.length && takeMask(files[0]));
   for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault()); // not to leave the page
   $("#easel").addEventListener("mask", () => ($("#use").disabled = editor.empty));
   $("#easel").addEventListener("dragover", (event) => event.preventDefault());
   $("#easel").addEventListener("drop", (event) => {
     event.preventDefault();
     const [file] = event.dataTransfer.files;
-    if (file) attempt(() => editor.load(file));
+    if (file) takeMask(file);
   });
   $("#naming").addEventListener("submit", (event) => {
     event.preventDefault();

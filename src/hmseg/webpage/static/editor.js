@@ -1,6 +1,5 @@
 // Paints the mask of a support image: brush, outline, eraser, undo, by pointer or keyboard.
 
-import { checkSize } from "./api.js";
 import { $ } from "./dom.js";
 
 export const LONGEST = 1280; // pixels a side of canvas and photo; the server scales the mask to the image
@@ -167,37 +166,10 @@ export class Editor {
     this.changed();
   }
 
-  // Takes a mask from a file: what is opaque where it has transparency, else what isn't black. Formats that
-  // lose something leave traces on black, so there it is what is brighter than half of the brightest.
-  async load(file) {
-    checkSize(file); // it isn't sent, but the browser is to decode it
-    let bitmap;
-    try {
-      bitmap = await createImageBitmap(file);
-    } catch {
-      throw new Error(`“${file.name}”: this file is no image that can be read here: give the mask as a PNG`);
-    }
-    const { width, height } = this.canvas;
-    const wanted = (bitmap.width * height) / width;
-    if (Math.abs(wanted - bitmap.height) > 1 + 0.01 * wanted) {
-      throw new Error(
-        `“${file.name}”: this mask is ${bitmap.width} x ${bitmap.height} pixels, which is not the shape of the image: ` +
-          "choose the mask that belongs to it",
-      );
-    }
+  // Takes a mask from a picture that is opaque on the object.
+  async take(blob) {
     this.remember();
-    this.context.globalCompositeOperation = "copy";
-    this.context.imageSmoothingEnabled = false;
-    this.context.drawImage(bitmap, 0, 0, width, height);
-    bitmap.close();
-    const found = this.context.getImageData(0, 0, width, height);
-    const marked = markedPixels(found.data, file.type === "image/png");
-    const colour = [...channels(this.colour()), 255];
-    for (let index = 0; index < marked.length; index++) {
-      found.data.set(marked[index] ? colour : [0, 0, 0, 0], 4 * index);
-    }
-    this.context.putImageData(found, 0, 0);
-    this.changed();
+    await this.restore(blob);
   }
 
   // The class is another one now: so is the colour of what is marked.
@@ -211,6 +183,7 @@ export class Editor {
   async restore(blob) {
     const bitmap = await createImageBitmap(blob);
     this.context.globalCompositeOperation = "copy";
+    this.context.imageSmoothingEnabled = false;
     this.context.drawImage(bitmap, 0, 0, this.canvas.width, this.canvas.height);
     bitmap.close();
     this.recolour();
@@ -231,21 +204,3 @@ export class Editor {
     this.root.dispatchEvent(new Event("mask"));
   }
 }
-
-function markedPixels(data, exact) {
-  let transparent = false;
-  let most = 0;
-  for (let index = 0; index < data.length; index += 4) {
-    if (data[index + 3] < 128) transparent = true;
-    most = Math.max(most, data[index], data[index + 1], data[index + 2]);
-  }
-  const marked = new Uint8Array(data.length / 4);
-  for (let index = 0; index < marked.length; index++) {
-    const place = 4 * index;
-    const value = Math.max(data[place], data[place + 1], data[place + 2]);
-    marked[index] = transparent ? data[place + 3] >= 128 : exact ? value > 0 : most > 0 && value * 2 > most;
-  }
-  return marked;
-}
-
-const channels = (colour) => [1, 3, 5].map((place) => parseInt(colour.slice(place, place + 2), 16));
