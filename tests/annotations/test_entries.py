@@ -178,7 +178,7 @@ def test_coco_files_that_contradict_themselves(tmp_path: Path, content: dict[str
 def test_yolo_lines_that_are_no_outline(tmp_path: Path, line: str, reason: str) -> None:
     made.photo(tmp_path / "images/a.jpg")
     (tmp_path / "labels").mkdir()
-    (tmp_path / "labels/a.txt").write_text(f"{made.yolo_line(0, made.CAT)}\n{line}\n")
+    (tmp_path / "labels/a.txt").write_text(f"{made.yolo_line(0, made.CAT)}{line}\n")
     (tmp_path / "classes.txt").write_text("cat\n")
     pixels, note = cats(tmp_path)
     assert pixels == made.mask_of(made.CAT).sum()

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import made_annotations as made
 from hmseg.masking import MASKINGS
 from hmseg.segmenter import Segmenter
 from hmseg.webpage import layers
 from hmseg.webpage.limits import RefusedError
 from hmseg.webpage.server import class_name, json_object
 from hmseg.webpage.work import Work
-from served import Served, pixels_of, png, scene
+from served import Answer, Served, pixels_of, png, scene
 
 KEYS = ("overlay", "mask", "probability", "file", "overlay_file")
 
@@ -304,3 +305,20 @@ def test_a_mask_file_is_read_by_the_server_and_doubt_is_told(served: Served) -> 
     answer = served.ask("POST", f"/api/masks?image={key}&reading=15", png(two))
     assert (picture(served, answer.json["mask"])[..., 3] > 0).sum() == (two == 15).sum()
     assert served.ask("POST", "/api/masks?image=none", file).status == 404
+
+
+def test_an_annotation_file_is_a_mask_and_names_its_class(served: Served) -> None:
+    key = served.add_image(np.zeros((*made.SIZE, 3), np.uint8))
+
+    def ask(shapes: list[object], name: str) -> Answer:
+        content = {"shapes": shapes, "imagePath": "a.jpg", "imageHeight": 60, "imageWidth": 80}
+        return served.ask("POST", f"/api/masks?image={key}&name={name}&file=a.jpg", content)
+
+    cat, dog = (made.labelme_shape(name, made.ring(each)) for name, each in made.PHOTOS["one"].items())
+    for shapes, name, expected in (([cat], "object", "cat"), ([cat, dog], "dog", "dog")):
+        answer = ask(shapes, name).json
+        assert answer["name"] == expected
+        marked = picture(served, answer["mask"])[..., 3] > 0
+        assert np.array_equal(marked, made.mask_of(made.PHOTOS["one"][expected]))
+    answer = ask([cat, dog], "object")
+    assert answer.status == 422 and "marks cat, dog: type the name of one of them" in answer.json["error"]

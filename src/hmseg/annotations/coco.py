@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hmseg.annotations.images import Images
+from hmseg.annotations.images import Images, plain_names
 from hmseg.annotations.marked import Canvas, Found, class_label, fitting_size
 from hmseg.annotations.tracing import polygons
 from hmseg.data.coco_shapes import Shape, paint
-from hmseg.data.displayed import read_sizes
+from hmseg.data.displayed import Size, Sizes, read_sizes
 from hmseg.errors import DataError
 
 
@@ -31,14 +31,10 @@ def read_coco(file: Path, content: Mapping[str, Any], images: Images) -> Found:
     Raises:
         DataError: the file contradicts itself, none of its images is there, or one has another size.
     """
-    names = _category_names(content, file)
-    by_image: dict[object, list[Mapping[str, Any]]] = defaultdict(list)
-    for annotation in content["annotations"]:
-        if isinstance(annotation, dict):
-            by_image[_key(annotation.get("image_id"))].append(annotation)
+    names, by_image = _category_names(content, str(file)), _by_image(content)
     found, seen = Found(), set()
     for listed in content["images"]:
-        key, name = _image(listed, file)
+        key, name = _image(listed, str(file))
         if key in seen:
             raise DataError(f"{file}: two images have the id {key}: export it again")
         seen.add(key)
@@ -50,13 +46,9 @@ def read_coco(file: Path, content: Mapping[str, Any], images: Images) -> Found:
         if path is None:
             found.missing.append(name)
             continue
-        sizes = read_sizes(path)
-        size = sizes.displayed
-        if None not in (claimed := (listed.get("height"), listed.get("width"))):
-            size = fitting_size(claimed, sizes, f"{file}: {name}", str(path))
-        canvas = Canvas(size)
+        canvas = Canvas(_size_in(listed, read_sizes(path), f"{file}: {name}", str(path)))
         for annotation in annotations:
-            _draw(annotation, names, canvas, found, file)
+            _draw(annotation, names, canvas, found, str(file))
         found.add(path, canvas, file)
     for key, annotations in by_image.items():
         for annotation in annotations:
@@ -67,7 +59,49 @@ def read_coco(file: Path, content: Mapping[str, Any], images: Images) -> Found:
     return found
 
 
-def _category_names(content: Mapping[str, Any], file: Path) -> dict[object, str]:
+def draw_image(content: Mapping[str, Any], image: str, canvas: Canvas, found: Found, file: str) -> None:
+    """Draws what a COCO file marks in one image, and counts what can't be drawn.
+
+    Args:
+        content: of the file.
+        image: its name; of a file with a single image this is meant, whatever it is called.
+        canvas: of the image's size.
+        found: counts.
+        file: for messages.
+
+    Raises:
+        DataError: the image isn't listed, or has another size.
+    """
+    names, by_image = _category_names(content, file), _by_image(content)
+    listed = [each for each in content["images"] if image in plain_names(_image(each, file)[1])]
+    listed = listed or content["images"]
+    if len(listed) != 1:
+        raise DataError(
+            f"{file} lists {len(listed)} images, none of them called {image}: give the image's own file"
+        )
+    key, _ = _image(listed[0], file)
+    _size_in(listed[0], Sizes(canvas.size, canvas.size), file, image)
+    for annotation in by_image.get(key, []):
+        _draw(annotation, names, canvas, found, file)
+
+
+def _by_image(content: Mapping[str, Any]) -> dict[object, list[Mapping[str, Any]]]:
+    """The annotations of each image, by its id."""
+    found: dict[object, list[Mapping[str, Any]]] = defaultdict(list)
+    for annotation in content["annotations"]:
+        if isinstance(annotation, dict):
+            found[_key(annotation.get("image_id"))].append(annotation)
+    return found
+
+
+def _size_in(listed: Mapping[str, Any], image: Sizes, file: str, what: str) -> Size:
+    """The size of the image that a file was made for; DataError where the image has another one."""
+    if None in (claimed := (listed.get("height"), listed.get("width"))):
+        return image.displayed
+    return fitting_size(claimed, image, file, what)
+
+
+def _category_names(content: Mapping[str, Any], file: str) -> dict[object, str]:
     """Names by id, in the order of the file; two categories of one name are one class."""
     listed = content.get("categories")
     names: dict[object, str] = {}
@@ -79,7 +113,7 @@ def _category_names(content: Mapping[str, Any], file: Path) -> dict[object, str]
     return names
 
 
-def _image(listed: object, file: Path) -> tuple[object, str]:
+def _image(listed: object, file: str) -> tuple[object, str]:
     """An image's id and name."""
     if not isinstance(listed, dict) or not isinstance(listed.get("file_name"), str):
         raise DataError(f"{file}: an image has no file_name: {str(listed)[:60]}")
@@ -92,7 +126,7 @@ def _key(number: object) -> object:
 
 
 def _draw(
-    annotation: Mapping[str, Any], names: Mapping[object, str], canvas: Canvas, found: Found, file: Path
+    annotation: Mapping[str, Any], names: Mapping[object, str], canvas: Canvas, found: Found, file: str
 ) -> None:
     where = f"{file}: annotation {annotation.get('id')}"
     outline = annotation.get("segmentation")

@@ -63,8 +63,7 @@ class Images:
         parts = _parts(name)
         if not parts:
             return None
-        plain = unquote(parts[-1])
-        for last in (parts[-1], plain, _UPLOADED.sub("", plain)):
+        for last in plain_names(name):
             if found := self._by_name.get(last):
                 return self._nearest(found, parts[:-1], name)
         return None
@@ -84,6 +83,17 @@ class Images:
                 "with the right one as support_images"
             )
         return best[0]
+
+
+def plain_names(name: str) -> tuple[str, ...]:
+    """What the file that is meant may be called: as it is named, or without what an upload has made of it.
+
+    Example:
+        >>> plain_names("upload/1/0a1b2c3d-my%20cat.jpg")
+        ('0a1b2c3d-my%20cat.jpg', '0a1b2c3d-my cat.jpg', 'my cat.jpg')
+    """
+    last = (_parts(name) or ("",))[-1]
+    return last, unquote(last), _UPLOADED.sub("", unquote(last))
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -18,11 +18,18 @@ def read_json(path: Path) -> Any:
         DataError: it can't be read, or is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))  # some tools on Windows begin with a mark
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror})") from None
+    return parse_json(content, str(path))
+
+
+def parse_json(content: bytes, what: str) -> Any:
+    """What a file's bytes hold; ``what`` it is, for messages. Raises DataError where it is no JSON."""
+    try:
+        return json.loads(content.decode("utf-8-sig"))  # some tools on Windows begin with a mark
     except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors are ValueErrors
-        raise DataError(f"{path} is no JSON ({error}): export it again") from None
+        raise DataError(f"{what} is no JSON ({error}): export it again") from None
 
 
 def kind_of(content: object) -> Kind | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hmseg.annotations.images import Images
 from hmseg.annotations.marked import Canvas, Found, class_label, fitting_size, run_lengths
 from hmseg.annotations.tracing import polygons
-from hmseg.data.displayed import Size, read_sizes
+from hmseg.data.displayed import Size, Sizes, read_sizes
 from hmseg.data.opening import open_still
 from hmseg.errors import DataError
 
@@ -49,22 +49,30 @@ def read_labelme(files: Iterable[tuple[Path, Mapping[str, Any]]], images: Images
         if path is None:
             found.missing.append(f"{content.get('imagePath')} of {file}")
             continue
-        sizes = read_sizes(path)
-        size = sizes.displayed
-        height, width = content.get("imageHeight"), content.get("imageWidth")
-        if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
-            size = fitting_size((height, width), sizes, str(file), str(path))
-        canvas = Canvas(size)
-        for number, shape in enumerate(content["shapes"], start=1):
-            with found.outline():
-                where = f"{file}: shape {number}"
-                if not isinstance(shape, dict):
-                    raise DataError(f"{where}: expected an object, got {str(shape)[:40]}")
-                label = class_label(shape.get("label"), where)
-                canvas.draw(label, _segmentation(shape, size, where), where)
+        canvas = Canvas(size_in(content, read_sizes(path), str(file), str(path)))
+        draw_shapes(content, canvas, found, str(file))
         found.add(path, canvas, file)
     found.classes = dict(sorted(found.classes.items()))
     return found
+
+
+def size_in(content: Mapping[str, Any], image: Sizes, file: str, what: str) -> Size:
+    """The size of the image that a file was made for; DataError where the image has another one."""
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+        return fitting_size((height, width), image, file, what)
+    return image.displayed
+
+
+def draw_shapes(content: Mapping[str, Any], canvas: Canvas, found: Found, file: str) -> None:
+    """Draws a file's shapes, and counts those that can't be."""
+    for number, shape in enumerate(content["shapes"], start=1):
+        with found.outline():
+            where = f"{file}: shape {number}"
+            if not isinstance(shape, dict):
+                raise DataError(f"{where}: expected an object, got {str(shape)[:40]}")
+            label = class_label(shape.get("label"), where)
+            canvas.draw(label, _segmentation(shape, canvas.size, where), where)
 
 
 def _image(file: Path, content: Mapping[str, Any], images: Images, beside: bool) -> Path | None:

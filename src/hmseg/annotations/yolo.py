@@ -5,7 +5,7 @@ Coordinates are shares of the image's width and height, as Ultralytics, CVAT and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,8 @@ def read_yolo(folder: Path, files: Sequence[Path], images: Images) -> Found:
     found, names = Found(), read_names(folder)
     marked: dict[int, str] = {}
     for file in files:
-        lines = [line.split() for line in _text(file).splitlines() if line.strip()]
-        if not lines:
+        text = _text(file)
+        if not text.strip():
             continue
         found.images += 1
         parts = ["images" if part == LABELS else part for part in file.relative_to(folder.parent).parts]
@@ -64,17 +64,27 @@ def read_yolo(folder: Path, files: Sequence[Path], images: Images) -> Found:
             found.missing.append(f"that of {file}")
             continue
         canvas = Canvas(read_sizes(path).displayed)
-        for place, words in enumerate(lines, start=1):
-            with found.outline():
-                where = f"{file}: line {place}"
-                number, points = _outline(words, where)
-                height, width = canvas.size
-                marked[number] = names.get(number, f"class {number}")
-                canvas.draw(marked[number], [(points * (width, height)).ravel().tolist()], where)
+        marked |= draw_lines(text, names, canvas, found, str(file))
         found.add(path, canvas, file)
     order = {name: place for place, name in sorted(marked.items(), reverse=True)}
     found.classes = dict(sorted(found.classes.items(), key=lambda each: order[each[0]]))
     return found
+
+
+def draw_lines(
+    text: str, names: Mapping[int, str], canvas: Canvas, found: Found, file: str
+) -> dict[int, str]:
+    """Draws a file's lines, and counts those that can't be; the names by number of the classes in it."""
+    marked: dict[int, str] = {}
+    height, width = canvas.size
+    for place, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            with found.outline():
+                where = f"{file}: line {place}"
+                number, points = _outline(line.split(), where)
+                marked[number] = names.get(number, f"class {number}")
+                canvas.draw(marked[number], [(points * (width, height)).ravel().tolist()], where)
+    return marked
 
 
 def _outline(words: Sequence[str], where: str) -> tuple[int, NDArray[np.float64]]:

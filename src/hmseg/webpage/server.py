@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hmseg.annotations.uploads import is_annotation, marked_in, one_of
 from hmseg.errors import HmsegError
 from hmseg.webpage.layers import marked_layer
 from hmseg.webpage.limits import (
@@ -131,14 +132,24 @@ class Server:
         return Response(status_code=204)
 
     async def read_mask(self, request: Request) -> Response:
-        """A mask file as the body, ``?image=KEY&reading=HOW``; key of a picture, opaque on the object."""
+        """A mask or annotation file as the body: key of a picture, opaque on the object, and the class.
+
+        ``?image=KEY&reading=HOW&name=CLASS&file=NAME``: what the pixels of a mask mean; of an annotation file
+        the class that is meant, where it marks several, and the image's name in it.
+        """
         session, content = self._session(request), await body(request, self.limits)
-        key, reading = request.query_params.get("image"), request.query_params.get("reading", "auto")
+        given = request.query_params
+        key, name = given.get("image"), class_name(given.get("name", ""))
 
         def hold() -> dict[str, Any]:
             height, width = session.image(key).shape[:2]
-            mask = read_mask(content, (height, width), self.limits, reading)
-            return {"mask": self.sessions.keep(session, marked_layer(mask))}
+            if is_annotation(content):
+                found, mask = one_of(marked_in(content, given.get("file", ""), (height, width)), name)
+                found = class_name(found)
+            else:
+                mask = read_mask(content, (height, width), self.limits, given.get("reading", "auto"))
+                found = name
+            return {"mask": self.sessions.keep(session, marked_layer(mask)), "name": found}
 
         return JSONResponse(await self._locked(hold))
 

@@ -61,8 +61,9 @@ async function sendFile(path, file) {
 
 export const sendImage = (file) => sendFile("/api/images", file);
 
-// What a mask file marks, as a picture that is opaque there: the server reads it, as the other programs do.
-export async function readMask(file, image, reading) {
-  const { mask } = await sendFile(`/api/masks?${new URLSearchParams({ image, reading })}`, file);
-  return (await fetch(`/results/${mask}`, { credentials: "omit" })).blob();
+// What a mask or annotation file marks, as a picture that is opaque there, and the class's name: the server reads
+// it, as the other programs do.
+export async function readMask(file, wanted) {
+  const { mask, name } = await sendFile(`/api/masks?${new URLSearchParams(wanted)}`, file);
+  return { name, mask: await (await fetch(`/results/${mask}`, { credentials: "omit" })).blob() };
 }

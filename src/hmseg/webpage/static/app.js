@@ -97,7 +97,12 @@ async function discard() {
 }
 
 const takeMask = (file) =>
-  attempt(async () => editor.take(await readMask(file, open.image, $("#reading").value)));
+  attempt(async () => {
+    const wanted = { image: open.image, file: open.file.name, name: nameNow(), reading: $("#reading").value };
+    const found = await readMask(file, wanted);
+    if (found.name !== nameNow()) $("#class-name").value = found.name; // an annotation file names it
+    await editor.take(found.mask);
+  });
 
 async function use() {
   const name = nameNow();
