@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -100,9 +101,58 @@ def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     assert compute.images == 3
 
 
+def kept_files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.glob("*/*/??/*") if each.is_file())
+
+
+def zeroed(folder: Path) -> None:
+    path = kept_files(folder)[0]
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def flipped(folder: Path) -> None:
+    path = kept_files(folder)[0]
+    content = bytearray(path.read_bytes())
+    content[17] ^= 4
+    path.write_bytes(content)
+
+
+def exchanged(folder: Path) -> None:
+    first, second, *_ = kept_files(folder)
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+def another_order(folder: Path) -> None:
+    (path,) = folder.glob("*/*/layout.json")
+    text = path.read_text()
+    path.write_text(text.replace("false", "true") if "false" in text else text.replace("true", "false"))
+
+
+def another_layout(folder: Path) -> None:
+    (path,) = folder.glob("*/*/layout.json")
+    path.write_text('{"layouts": [[[3, 1, 1], 0]], "crc32": null, "nested": ' + 9000 * "[" + 9000 * "]" + "}")
+
+
+@pytest.mark.parametrize("damage", [zeroed, flipped, exchanged, another_order, another_layout])
+def test_what_was_changed_without_a_change_of_size_is_made_again(
+    tmp_path: Path, damage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = pictures(3)
+    expected = FeatureStore(tmp_path, "a").maps(images, Counted())
+    damage(tmp_path)
+    found = FeatureStore(tmp_path, "a").maps(images, compute := Counted())
+    assert compute.images > 0 and "is damaged" in caplog.text
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other) and one.stride() == other.stride()
+    FeatureStore(tmp_path, "a").maps(images, compute := Counted())
+    assert compute.images == 0  # whole again
+
+
 def test_a_full_store_computes_what_it_does_not_hold(tmp_path: Path) -> None:
     images, compute = pictures(3), Counted()
-    one = 4 * (64 + 48)  # bytes of an image's maps
+    one = 4 * (64 + 48) + 4  # bytes of an image's maps and their checksum
     store = FeatureStore(tmp_path, "a", limit_gb=2 * one / 1e9)
     for _ in range(2):
         assert torch.equal(store.maps(images, compute)[1], Counted()(images)[1])

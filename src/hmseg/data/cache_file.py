@@ -70,7 +70,7 @@ def write(path: Path, stamps: Stamps, entry: Entry) -> None:
     header = {"stamps": stamps, "own_size": entry.own_size, "classes": list(entry.packed), "crc": crc}
     text = json.dumps(header).encode()
     prefix = _MAGIC + len(text).to_bytes(4, "little") + zlib.crc32(text).to_bytes(4, "little")
-    with writing_bytes(path) as file:
+    with writing_bytes(path, durable=False) as file:
         file.writelines([prefix, text, *payload])
 
 
