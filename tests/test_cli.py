@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hmseg.cli import Program
 from hmseg.config import compose
 from hmseg.config.runs import keep_overrides
 from hmseg.errors import DataError
+from hmseg.files import owned
 from hmseg.interruption import Terminated
 
 CFGS: list[DictConfig] = []
@@ -485,3 +487,70 @@ def test_evaluation_sweeps_over_folds(call: Any, tmp_path: Path) -> None:
     assert [cfg.fold for cfg in CFGS] == [0, 1]
     outcome = call(EVALUATE, "-m", f"ckpt={path}", "fold=0,4")
     assert outcome == Outcome(2, "", "error: fold=4: dataset shapes has folds 0 to 3\n")
+
+
+# The folder of a run
+
+
+def test_runs_begun_in_the_same_second_have_folders_of_their_own(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+    monkeypatch.setattr("hydra.core.utils.datetime", Stopped)
+    program = replace(TRAIN, task=lambda cfg: folders.append(Path(HydraConfig.get().runtime.output_dir)))
+    for _ in range(3):
+        assert call(program).code == 0
+    day = Path.cwd() / "outputs" / "2026-01-31"
+    assert folders == [day / "12-00-00", day / "12-00-00-2", day / "12-00-00-3"]
+    for _ in range(2):
+        assert call(program, "-m", "fold=0,1").code == 0
+    sweeps = [folder.relative_to(Path.cwd()).parts[2:] for folder in folders[3:]]
+    assert sweeps[:2] == [("12-00-00", "0"), ("12-00-00", "1")]
+    assert (Path.cwd() / "multirun" / "2026-01-31" / "12-00-00-2" / "sweep.json").is_file()
+
+
+class Stopped(datetime):
+    """A clock that stands."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Stopped:
+        return cls(2026, 1, 31, 12, 0, 0)
+
+
+def test_a_folder_that_was_named_is_taken_as_it_is(call: Any) -> None:
+    for _ in range(2):
+        assert call(TRAIN, "hydra.run.dir=runs/a").code == 0
+    assert [path.name for path in (Path.cwd() / "runs").iterdir()] == ["a"]
+    assert not (Path.cwd() / "outputs").exists()
+
+
+@pytest.mark.parametrize("words", [["hydra.run.dir=run"], ["resume=run"], ["-m", "fold=0,1"]])
+def test_a_folder_in_use_is_refused_before_anything_is_written_to_it(call: Any, words: list[str]) -> None:
+    swept = words[0] == "-m"
+    if swept:
+        words = [*words, "hydra.sweep.dir=run", "hydra.launcher.root=run"]
+    else:
+        assert call(replace(TRAIN, task=save_last), "hydra.run.dir=run").code == 0
+        CFGS.clear()
+    lock = Path("run") / ("0/.lock" if swept else ".lock")
+    with owned(lock, "it"):
+        before = content(Path("run"))
+        outcome = call(TRAIN, *words)
+        assert outcome.code in (1, 2) and len(CFGS) == int(swept)  # of the sweep the other job is done
+        assert f"in use by process {os.getpid()} on" in outcome.err
+        assert swept or (content(Path("run")) == before and outcome.err.count("\n") == 1)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_other_processes_of_a_run_share_its_folder(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with owned(Path("run/.lock"), "it"):
+        assert call(TRAIN, "hydra.run.dir=run", "hydra.output_subdir=null").code == 0
+
+
+def test_showing_a_configuration_makes_no_folder(call: Any) -> None:
+    assert call(TRAIN, "--cfg", "job").code == 0
+    assert list(Path.cwd().iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hmseg import training
 from hmseg.config import compose
 from hmseg.episode_table import read_table
 from hmseg.evaluation_record import table_path
+from hmseg.files import owned
 from hmseg.masking import MASKINGS
 from hmseg.records import episodes_path, read_records
 
@@ -368,3 +370,35 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
         process.kill()
     assert process.returncode == 130
     assert "continue with: python -m hmseg.train resume=" in err and "Traceback" not in err
+
+
+def test_two_evaluations_of_one_checkpoint_leave_a_whole_record(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    words = ("ckpt=run", "shot=2", "loader.test_episodes=6", "trainer=cpu")
+    both = [start("evaluate", *words, folder=tmp_path) for _ in range(2)]
+    ended = [(process.communicate(timeout=300), process.returncode) for process in both]
+    refused = [err for (_, err), code in ended if code]
+    assert len(refused) < 2, ended
+    for err in refused:
+        assert err.startswith("error: the record ")
+        assert any(f"in use by process {process.pid} on" in err for process in both)
+        assert len(err.splitlines()) == 1
+    (path,) = (tmp_path / "run" / "checkpoints").glob("best.shapes-fold0-2shot-hsnet-6.json")
+    assert json.loads(path.read_text())["episodes"] == len(read_table(table_path(path))) == 6
+    assert not list(path.parent.glob("*.unfinished.*"))
+
+
+def test_a_record_in_use_is_left_alone(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    before = content(folder)
+    (record,) = folder.glob("best.*-1shot-hsnet-6.json")
+    with owned(folder / f".{record.stem}.lock", "it"):
+        done = call("evaluate", "ckpt=run", "loader.test_episodes=6", "trainer=cpu", folder=tmp_path)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert f"{record} is in use by process {os.getpid()} on" in done.stderr
+    assert content(folder) == before
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}

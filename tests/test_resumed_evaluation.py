@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 
 from hmseg.callbacks.journal import TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.shapes import ShapesSource
-from hmseg.episode_table import Rows
+from hmseg.episode_table import Rows, read_table
 from hmseg.errors import DataError
-from hmseg.evaluation_record import identity, record_path
+from hmseg.evaluation import save_record
+from hmseg.evaluation_record import identity, record_path, table_path
 from hmseg.metrics import Scores
 from hmseg.module import SegmentationModule
+from hmseg.records import Record
 from tiny import LIGHTNING_WARNINGS, tiny_module, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
@@ -149,3 +152,24 @@ def test_an_evaluation_in_another_precision_is_another_one(tmp_path: Path) -> No
     assert [path.name for path in paths] == [
         "best.shapes-fold0-2shot-hsnet-12.json", "best.shapes-fold0-2shot-hsnet-12-bf16-mixed.json",
     ]  # fmt: skip
+
+
+def test_a_table_that_is_not_of_the_record_s_length_is_not_written(tmp_path: Path) -> None:
+    data = data_of()
+    module, table = test_of(tmp_path, data)
+    assert module.scores is not None
+    cfg = OmegaConf.create(
+        {"dataset": {"name": "shapes"}, "aggregation": "vote", "trainer": {"precision": "32-true"},
+         "paths": {"records": None}}
+    )  # fmt: skip
+    journal = TestJournal(tmp_path / "best.unfinished", "key")
+    record: Record = {"episodes": EPISODES}
+    (path,) = tmp_path.glob("best.unfinished.*")
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataError, match=f"hold {EPISODES - 1} episodes, {EPISODES} were tested"):
+        save_record(cfg, tmp_path / "best.ckpt", data, record, journal)
+    assert not list(tmp_path.glob("best.shapes*"))
+    path.write_text(whole)
+    target = save_record(cfg, tmp_path / "best.ckpt", data, record, journal)
+    assert np.array_equal(read_table(table_path(target)), table)

@@ -14,6 +14,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -31,15 +32,19 @@ from hmseg.allocator import keep_freed_memory
 from hmseg.checkpoint_files import RESUMED
 from hmseg.config.checks import check
 from hmseg.config.composer import Composer, conf_dir
+from hmseg.config.folders import output_folder
 from hmseg.config.helptext import help_page
 from hmseg.config.runs import readable
 from hmseg.config.stored import offer_placeholders, withdraw
 from hmseg.config.sweep import configurations
 from hmseg.errors import ConfigError, HmsegError
-from hmseg.interruption import Terminated, requeue, stopping
+from hmseg.files import owned
+from hmseg.interruption import Terminated, is_first, requeue, stopping
 from hmseg.sweeps.ending import conclude
 from hmseg.sweeps.launcher import Sweep
 
+LOCK = ".lock"
+"""In a run folder: who has it."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Prepare = Callable[[Composer, Sequence[str]], list[str]]
 
@@ -96,7 +101,8 @@ def entry(program: Program, argv: Sequence[str] | None = None) -> None:
     try:
         final = _validated(program, words)
         if final is not None:
-            _run(program, final)
+            with _owning(final.folder):
+                _run(program, final.words)
     except HmsegError as error:
         _stop(str(error), 2)
     except KeyboardInterrupt:
@@ -105,11 +111,18 @@ def entry(program: Program, argv: Sequence[str] | None = None) -> None:
         withdraw()
 
 
-def _validated(program: Program, words: list[str]) -> list[str] | None:
-    """The words for Hydra, checked; None when the help was printed instead."""
+class _Words(NamedTuple):
+    """The words for Hydra, and the folder that the run or sweep writes to; None where it has none."""
+
+    words: list[str]
+    folder: Path | None
+
+
+def _validated(program: Program, words: list[str]) -> _Words | None:
+    """The words, checked, with the name of a folder of the run's own; None when the help was printed."""
     args, flags, overrides = _parse(words)
     if args.hydra_help or args.shell_completion:
-        return words
+        return _Words(words, None)
     with Composer(args.config_path, args.config_dir) as composer:
         if args.help:
             offer_placeholders()
@@ -121,7 +134,24 @@ def _validated(program: Program, words: list[str]) -> list[str] | None:
         name = args.config_name or program.config_name
         for cfg in configurations(composer, name, overrides, args.multirun):
             check(cfg)
-    return [*flags, *overrides]
+        final = [*flags, *overrides]
+        if not is_first() or _only_shows(args):  # the first process has the folder for all of a run
+            return _Words(final, None)
+        folder = output_folder(composer, name, overrides, args.multirun)
+        if folder is None:
+            return _Words(final, None)
+        folder = folder.taken()
+    return _Words([*final, folder.override], folder.path)
+
+
+def _only_shows(args: argparse.Namespace) -> bool:
+    """Does Hydra print the configuration, or something of itself, and end?"""
+    return bool(args.cfg or args.info)
+
+
+def _owning(folder: Path | None) -> AbstractContextManager[None]:
+    """A folder that no other run or sweep writes to; None: nothing."""
+    return nullcontext() if folder is None else owned(folder / LOCK, str(folder))
 
 
 def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
@@ -212,8 +242,10 @@ class _Task:
         run = HydraConfig.get()
         keep_freed_memory()
         self.started.append(_Job(run.runtime.output_dir, bool(cfg.get("requeue", False))))
+        own = Path(run.runtime.output_dir) if run.mode == RunMode.MULTIRUN and is_first() else None
         try:
-            return self.program.task(cfg)
+            with _owning(own):  # of a run alone this process has it already
+                return self.program.task(cfg)
         except (HmsegError, InstantiationException) as error:
             message = _message(error)
             if run.mode == RunMode.MULTIRUN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,19 +27,19 @@ from hmseg.assembly import (
 )
 from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
 from hmseg.callbacks import Interruption, RunProgress
-from hmseg.callbacks.journal import TestJournal
+from hmseg.callbacks.journal import ELSEWHERE, TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import Source, Split, class_names_of
 from hmseg.episode_table import read_table, write_table
-from hmseg.errors import HmsegError
+from hmseg.errors import DataError, HmsegError
 from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record_path, table_path
-from hmseg.files import sha256
+from hmseg.files import owned
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork
 from hmseg.plugins import ending_together
 from hmseg.records import Record, append_record
 from hmseg.results import print_classes, print_comparison, write_json
-from hmseg.run_checkpoints import read_checkpoint
+from hmseg.run_checkpoints import read_with_digest
 from hmseg.tracking.lineage import use_checkpoint
 from hmseg.tracking.origin import origin_of
 from hmseg.tracking.run_logger import ends_its_runs, run_loggers
@@ -60,7 +61,7 @@ def run(cfg: DictConfig) -> float:
     """
     environment.commit()
     path = Path(cfg.ckpt).expanduser()
-    checkpoint = read_checkpoint(path)
+    checkpoint, checksum = read_with_digest(path)
     data = build_datamodule(cfg)
     episodes = len(data.test_specs)  # drawn now: lists or a manifest that can't be used are found at once
     log.info("%s; %d episodes", describe_lists(data.source), episodes)
@@ -70,9 +71,9 @@ def run(cfg: DictConfig) -> float:
     if cfg.trainer.enable_progress_bar:
         callbacks["progress"] = RunProgress()
     trainer = build_trainer(cfg, callbacks, build_loggers(cfg, "evaluate", origin_of(path)))
-    with ending_together(trainer):
+    with recording(cfg, trainer, data, path), ending_together(trainer):
         start_logging(cfg, trainer, path)
-        return _evaluate(cfg, trainer, module, data, path, checkpoint)
+        return _evaluate(cfg, trainer, module, data, path, checkpoint, checksum)
 
 
 def _evaluate(
@@ -82,8 +83,9 @@ def _evaluate(
     data: EpisodeDataModule,
     path: Path,
     checkpoint: Mapping[str, Any],
+    checksum: str,
 ) -> float:
-    journal = start_journal(cfg, module, data, path, trainer.world_size)
+    journal = start_journal(cfg, module, data, path, checksum, trainer.world_size)
     if journal is not None:
         trainer.callbacks.append(journal)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()
@@ -100,7 +102,7 @@ def _evaluate(
         rows |= baselines(cfg, data, module, trainer.strategy.root_device)
         print_comparison(f"The same {len(data.test_specs)} episodes", rows)
     if journal is not None:
-        record = make_record(module, data, path, checkpoint, rows, seconds)
+        record = make_record(module, data, path, checkpoint, checksum, rows, seconds)
         target = save_record(cfg, path, data, record, journal)
         print(f"written to {target}")
         which, step = record["checkpoint"]["which"], record["training"]["step"] or 0
@@ -118,8 +120,27 @@ def start_logging(cfg: DictConfig, trainer: pl.Trainer, path: Path) -> None:
             use_checkpoint(run, path)
 
 
+def recording(
+    cfg: DictConfig, trainer: pl.Trainer, data: EpisodeDataModule, path: Path
+) -> AbstractContextManager[None]:
+    """While it lasts, no other process tests what goes into the same record.
+
+    Raises:
+        HmsegError: another one does, or the checkpoint's folder can't be written.
+    """
+    if not trainer.is_global_zero or cfg.trainer.fast_dev_run:
+        return nullcontext()
+    target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
+    return owned(target.with_name(f".{target.stem}.lock"), f"the record {target}", ELSEWHERE)
+
+
 def start_journal(
-    cfg: DictConfig, module: SegmentationModule, data: EpisodeDataModule, path: Path, devices: int
+    cfg: DictConfig,
+    module: SegmentationModule,
+    data: EpisodeDataModule,
+    path: Path,
+    checksum: str,
+    devices: int,
 ) -> TestJournal | None:
     """The journal of a test that is about to start, after telling module and data what is done already.
 
@@ -128,7 +149,7 @@ def start_journal(
     if cfg.trainer.fast_dev_run:
         return None
     target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
-    key = identity(module, data, sha256(path))
+    key = identity(module, data, checksum)
     journal = TestJournal(target.with_name(f"{target.stem}.unfinished"), key)
     done = journal.done[: max(0, len(data.test_specs) - devices)]
     if len(done):
@@ -147,10 +168,15 @@ def save_record(
         The record's path.
 
     Raises:
-        DataError: they can't be written.
+        DataError: they can't be written, or the table isn't of as many episodes as the record.
     """
     target = record_path(path, cfg.dataset.name, data, cfg.aggregation, cfg.trainer.precision)
     table = journal.read()
+    if len(table) != record["episodes"]:
+        raise DataError(
+            f"{journal.path}.* hold {len(table)} episodes, {record['episodes']} were tested: something else "
+            "has changed these files; evaluate the checkpoint again"
+        )
     write_table(table_path(target), table)
     write_json(target, record)
     if cfg.paths.records is not None:

@@ -13,7 +13,6 @@ from hmseg.config.runs import RUN_FILE
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.protocols import digest
 from hmseg.data.source import class_names_of
-from hmseg.files import sha256
 from hmseg.metrics import SMALL_OBJECT, Scores
 from hmseg.module import SegmentationModule
 from hmseg.records import FORMAT, Record, record_id
@@ -125,6 +124,7 @@ def make_record(
     data: EpisodeDataModule,
     path: Path,
     checkpoint: Mapping[str, Any],
+    checksum: str,
     rows: dict[str, Pair],
     seconds: float,
     training: Mapping[str, Any] | None = None,
@@ -136,17 +136,17 @@ def make_record(
         data: its episodes.
         path: of the checkpoint.
         checkpoint: its content.
+        checksum: SHA-256 of the file that was read; another one may have its name by now.
         rows: scores by name; the first are the checkpoint's, the others its baselines'.
         seconds: that the test took.
         training: what is known of the training beyond what the checkpoint tells.
     """
     names = class_names_of(data.source, "test")
     (_, (overall, small)), *others = rows.items()
-    digest_of_file = sha256(path)
     about = about_training(path, checkpoint) | dict(training or {})
     return {
         "format": FORMAT,
-        "id": identity(module, data, digest_of_file),
+        "id": identity(module, data, checksum),
         **scores_record(overall, names),
         "small_objects": {"below": SMALL_OBJECT, **scores_record(small, names), "miou": small.miou_seen},
         "baselines": {
@@ -159,7 +159,7 @@ def make_record(
         "kept_maps": module.network.store is not None,  # and a backbone that had less to do
         "checkpoint": {
             "file": path.name,
-            "sha256": digest_of_file,
+            "sha256": checksum,
             "which": path.stem if path.stem in ("best", "last") else "other",
             **provenance(checkpoint),
         },

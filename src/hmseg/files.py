@@ -1,21 +1,32 @@
-"""Files that are whole or not there, their digests, and the user's cache folder."""
+"""Files that are whole or not there, folders that have one owner, digests, and the user's cache folder."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import logging
 import os
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
+
+from hmseg.errors import HmsegError
+
+log = logging.getLogger(__name__)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems say that have no locks, such as some of clusters."""
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[TextIO]:
     """A text file under a temporary name beside ``path``, moved there when the block ends well.
 
+    What was written is on the disk before the file has its name, so that a power cut leaves no empty one.
     Several processes may write the same path at once: each has a name of its own, and the last one stays.
 
     Raises:
@@ -30,11 +41,17 @@ def writing(path: Path) -> Iterator[TextIO]:
     """
     with _moved(path) as handle, open(handle, "w", encoding="utf-8") as file:
         yield file
+        file.flush()
+        os.fsync(handle)
 
 
 @contextmanager
-def writing_bytes(path: Path) -> Iterator[BinaryIO]:
+def writing_bytes(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
     """The same for a binary file.
+
+    Args:
+        path: of the file.
+        durable: wait for the disk. Not for caches, whose files carry a checksum and can be made again.
 
     Raises:
         OSError: the folder does not exist or can't be written.
@@ -48,6 +65,9 @@ def writing_bytes(path: Path) -> Iterator[BinaryIO]:
     """
     with _moved(path) as handle, open(handle, "wb") as file:
         yield file
+        file.flush()
+        if durable:
+            os.fsync(handle)
 
 
 @contextmanager
@@ -61,6 +81,85 @@ def _moved(path: Path) -> Iterator[int]:
     except BaseException:
         os.unlink(part)
         raise
+
+
+def new_folder(wanted: Path) -> Path:
+    """Makes a folder that was not there: the one wanted, or where that is taken ``NAME-2``, ``NAME-3``, …
+
+    Several processes may ask for the same one at once: each gets a folder of its own.
+
+    Raises:
+        OSError: it can't be made.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [new_folder(Path(folder) / "12-00-00").name for _ in range(3)]
+        ['12-00-00', '12-00-00-2', '12-00-00-3']
+    """
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    number, folder = 2, wanted
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+        else:
+            return folder
+
+
+@contextmanager
+def owned(lock: Path, what: str, elsewhere: str = "choose another folder") -> Iterator[None]:
+    """While the block lasts, no other process has the same lock.
+
+    The lock is the operating system's: it ends with the process, however that ends. Beside the file stands
+    who holds it, for others to read. Where a file system has no locks, a warning says so.
+
+    Args:
+        lock: its file, in a folder that is made where it is missing; it stays, since removing it would let
+            two others in at once.
+        what: that it is for, in messages.
+        elsewhere: what to do where its folder can't be written.
+
+    Raises:
+        HmsegError: another process has it, or the folder can't be written.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with owned(Path(folder) / ".lock", "the folder"):
+        ...         with owned(Path(folder) / ".lock", "the folder"):
+        ...             pass
+        Traceback (most recent call last):
+        hmseg.errors.HmsegError: the folder is in use by process ... since ...: wait for it or end it
+    """
+    from filelock import FileLock, Timeout
+
+    holder, locked = lock.with_name(f"{lock.name}.holder"), FileLock(lock, timeout=0)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        locked.acquire()
+    except Timeout:
+        raise HmsegError(f"{what} is in use by {_told_by(holder)}: wait for it or end it") from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            reason = f"{lock.parent} can't be written ({error.strerror})"
+            raise HmsegError(f"{reason}: {elsewhere}") from None
+        log.warning("%s has no locks (%s): nothing keeps another process out", lock.parent, error.strerror)
+    try:
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        with suppress(OSError):  # a disk without room for it is told of by what fails to be written there
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}")
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        locked.release()
+
+
+def _told_by(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8") or "another process"
+    except (OSError, UnicodeDecodeError):
+        return "another process"
 
 
 def append_json(path: Path, content: Mapping[str, Any]) -> None:

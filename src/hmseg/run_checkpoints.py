@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import hmseg
 from hmseg.errors import CheckpointError, ConfigError, first_line
+from hmseg.files import sha256
 from hmseg.state_dicts import listed, misfits
 from hmseg.weights import KEPT
 
@@ -200,3 +201,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except CheckpointError as error:
         raise CheckpointError(f"'{path}': {error}") from error
     return dict(checkpoint)
+
+
+def read_with_digest(path: Path) -> tuple[dict[str, Any], str]:
+    """A run's checkpoint, and the SHA-256 of the very file it was read from.
+
+    A training that goes on may put another file in its place at any time.
+
+    Raises:
+        CheckpointError: as :func:`read_checkpoint`.
+    """
+    before = ""
+    while True:
+        checkpoint = read_checkpoint(path)
+        if (digest := sha256(path)) == before:
+            return checkpoint, digest
+        before = digest

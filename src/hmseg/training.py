@@ -29,7 +29,7 @@ from hmseg.evaluation_record import make_record, table_path
 from hmseg.module import SegmentationModule
 from hmseg.plugins import ending_together
 from hmseg.results import print_classes, print_comparison, write_json
-from hmseg.run_checkpoints import read_checkpoint
+from hmseg.run_checkpoints import read_checkpoint, read_with_digest
 from hmseg.run_origin import write_origin
 from hmseg.tracking.origin import read_origin
 from hmseg.tracking.run_logger import ends_its_runs
@@ -142,7 +142,8 @@ def evaluate_checkpoints(
     paths = [] if chosen is None else [chosen, chosen.with_name("last.ckpt")]
     paths = [path for path in dict.fromkeys(paths) if path.is_file()]
     for path in paths:
-        evaluate_one(cfg, trainer, module, data, path, with_baselines=cfg.baselines and path == chosen)
+        with evaluation.recording(cfg, trainer, data, path):
+            evaluate_one(cfg, trainer, module, data, path, with_baselines=cfg.baselines and path == chosen)
     if not paths:
         scores = evaluation.test(trainer, module, data)
         if trainer.is_global_zero:
@@ -159,9 +160,9 @@ def evaluate_one(
     with_baselines: bool,
 ) -> None:
     """Test a checkpoint, print, and record it; an interrupted test goes on where it was."""
-    checkpoint = read_checkpoint(path)
+    checkpoint, checksum = read_with_digest(path)
     module.restore(checkpoint)
-    journal = evaluation.start_journal(cfg, module, data, path, trainer.world_size)
+    journal = evaluation.start_journal(cfg, module, data, path, checksum, trainer.world_size)
     added: list[Callback] = [] if journal is None else [journal]
     trainer.callbacks.extend(added)  # type: ignore[attr-defined]  # set by its connector
     started = time.perf_counter()
@@ -182,7 +183,7 @@ def evaluate_one(
     if journal is not None:
         whole = history_of(trainer)  # of a best checkpoint, too, the curve after it
         training = {} if whole is None else {"history": whole.validations, "seconds_in_all": whole.seconds}
-        record = make_record(module, data, path, checkpoint, rows, seconds, training)
+        record = make_record(module, data, path, checkpoint, checksum, rows, seconds, training)
         target = evaluation.save_record(cfg, path, data, record, journal)
         log.info("checkpoint %s, record %s", path, target.name)
         log_test(

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from called import Call, caller
 from hmseg import Segmenter
 from hmseg.data.reading import read_label_map
+from hmseg.files import owned
 from hmseg.predict import PROGRAM
 from hmseg.predicting import run
 from made_checkpoints import write_checkpoint
@@ -63,7 +64,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    there = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return sorted(str(path.relative_to(folder)) for path in there)
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -233,3 +235,10 @@ def test_the_help_names_everything(call: Call) -> None:
     assert outcome.code == 0
     for key in ("ckpt", "support", "query", "out", "overwrite", "resume", "masking", "hybrid_soft"):
         assert key in outcome.out
+
+
+def test_a_folder_that_another_prediction_writes_to_is_refused(call: Call, folder: Path) -> None:
+    with owned(folder / "out" / ".lock", "it"):
+        outcome = call(*GIVEN, "device=cpu")
+    assert outcome.code == 1 and not (folder / "out" / "summary.json").exists()
+    assert outcome.err.startswith("error: out=out is in use by process ")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from hmseg.errors import DataError
+from hmseg.errors import DataError, HmsegError
 from hmseg.preparation import bars, parallel
 from hmseg.preparation.bars import Bar
 from hmseg.preparation.files import locked, names, replacing, trouble
@@ -98,13 +98,14 @@ def test_one_preparation_of_a_folder_at_a_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(root)]
     with locked(root):
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        assert "is being prepared by another process" in out
+        assert "is in use by process" in out
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "in\n"
 
 
 def test_root_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="file/root: Not a directory"), locked(tmp_path / "file/root"):
+    told = pytest.raises(HmsegError, match=r"file/root can't be written \(Not a directory\): choose another")
+    with told, locked(tmp_path / "file/root"):
         pass
 
 

@@ -21,6 +21,10 @@ from hmseg.module import SegmentationModule
 log = logging.getLogger(__name__)
 SECONDS = 10.0
 """Between two writings, each of which waits for the device once."""
+ELSEWHERE = (
+    "records go beside their checkpoint, so free some space, or copy the checkpoint to a folder of yours"
+)
+"""What to do where that folder can't be written."""
 
 
 class TestJournal(Callback):
@@ -122,7 +126,4 @@ def _rows_in(path: Path, key: str) -> Rows:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{path.parent} can't be written ({error.strerror}), and records go beside their checkpoint: free "
-        "some space, or copy the checkpoint to a folder of yours"
-    )
+    return DataError(f"{path.parent} can't be written ({error.strerror}): {ELSEWHERE}")

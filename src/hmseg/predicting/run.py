@@ -15,7 +15,7 @@ from hmseg.annotations.marked import Found
 from hmseg.annotations.supports import find_supports
 from hmseg.annotations.writing import write_common, write_image
 from hmseg.errors import DataError, HmsegError
-from hmseg.files import sha256
+from hmseg.files import owned, sha256
 from hmseg.predicting.layout import Query, find_queries
 from hmseg.predicting.summary import Journal, image_entry, summarise, write_summary
 from hmseg.predicting.targets import Targets
@@ -76,7 +76,18 @@ def run(request: Request) -> None:
     segmenter = Segmenter.from_checkpoint(checkpoint, **request.options)
     show_supports(segmenter, found, request.reading)
     info = describe(segmenter, checkpoint, found, request.form)
-    journal = _started(targets, info["key"], request.overwrite)
+    make_folder(targets.out)
+    with owned(targets.out / ".lock", f"out={targets.out}"):
+        _segment(request, targets, segmenter, queries, info)
+
+
+def _segment(
+    request: Request, targets: Targets, segmenter: Segmenter, queries: Sequence[Query], info: dict[str, Any]
+) -> None:
+    """Goes on with what is there, and writes the rest."""
+    journal = Journal(targets.journal, info["key"])
+    if request.overwrite:
+        journal.remove()
     done = {
         name: entry
         for name, entry in journal.read().items()
@@ -136,14 +147,6 @@ def describe(segmenter: Segmenter, checkpoint: Path, found: Found, form: str) ->
         for name, marked in found.classes.items()
     }
     return {"key": key, **about, "supports": listed, **environment.describe()}
-
-
-def _started(targets: Targets, key: str, overwrite: bool) -> Journal:
-    make_folder(targets.out)
-    journal = Journal(targets.journal, key)
-    if overwrite:
-        journal.remove()
-    return journal
 
 
 def predicted(

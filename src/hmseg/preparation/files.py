@@ -5,15 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from hmseg.errors import DataError
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock there
-    fcntl = None  # type: ignore[assignment]
+from hmseg.files import owned
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free space and run again, what is done is kept",
@@ -50,25 +46,13 @@ def replacing(target: Path) -> Iterator[Path]:
         raise
 
 
-@contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> AbstractContextManager[None]:
     """One preparation of a folder at a time; the lock ends with the process, however it ends.
 
     Raises:
-        DataError: another process prepares the folder, or the folder can't be made.
+        HmsegError: another process prepares the folder, or the folder can't be made.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / _LOCK).open("w")
-    except OSError as error:
-        raise trouble(error, root) from None
-    with file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise DataError(f"{root} is being prepared by another process; wait for it") from None
-        yield  # the file stays: removing it would let two others in at once
+    return owned(root / _LOCK, str(root), "choose another root")
 
 
 def names(folder: Path, *suffixes: str) -> set[str]:
