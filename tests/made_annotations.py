@@ -215,6 +215,19 @@ def voc(folder: Path) -> None:
     (folder / "class_names.txt").write_text("_background_\ncat\ndog\n")
 
 
+def cvat_masks(folder: Path) -> None:
+    """CVAT's "Segmentation mask": the classes in colours, with a list of these."""
+    photos(folder / "JPEGImages")
+    (folder / "SegmentationClass").mkdir()
+    colours = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0), (224, 224, 192)], np.uint8)
+    for stem, shown in PHOTOS.items():
+        labels = label_map(shown)
+        labels[-1] = 3
+        Image.fromarray(colours[labels]).save(folder / f"SegmentationClass/{stem}.png")
+    lines = ("# label:color_rgb:parts:actions", "background:0,0,0::", "cat:128,0,0::", "dog:0,128,0::")
+    (folder / "labelmap.txt").write_text("\n".join(lines))
+
+
 def napari(folder: Path, kind: type[np.generic] = np.uint16, images: str = ".tif") -> None:
     """Images and label maps as TIFF."""
     photos(folder / "images", images)
@@ -234,10 +247,5 @@ def napari_deep(folder: Path) -> None:
     napari(folder, np.int32)
 
 
-LAYOUTS = {
-    each.__name__: each
-    for each in (
-        *(labelme, cvat, label_studio, roboflow, coco_text, yolo, yolo_roboflow, voc, napari, napari_bytes),
-        napari_deep,
-    )
-}
+TOOLS = (labelme, cvat, cvat_masks, label_studio, roboflow, coco_text, yolo, yolo_roboflow, voc)
+LAYOUTS = {each.__name__: each for each in (*TOOLS, napari, napari_bytes, napari_deep)}

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import made_annotations as made
+from hmseg.annotations.label_maps import read_names
 from hmseg.annotations.marked import Found
-from hmseg.annotations.mask_files import read_names
 from hmseg.annotations.outlines import Outline
 from hmseg.annotations.supports import find_supports
 from hmseg.errors import ConfigError, DataError
@@ -26,7 +26,7 @@ def touch(tmp_path: Path) -> Touch:
         for name in names:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("")
+            Image.new("L", (1, 1)).save(path, "PNG")  # whatever its name says
 
     return make
 
@@ -126,13 +126,20 @@ def test_numbers_beyond_a_byte_and_numbers_without_a_name(tmp_path: Path) -> Non
 )
 def test_lists_of_classes(tmp_path: Path, listed: str, names_: dict[int, str]) -> None:
     (tmp_path / "classes.txt").write_text(listed)
-    assert read_names(tmp_path) == names_
+    found = read_names(tmp_path)
+    assert found is not None and found.by_label == names_
 
 
 def test_bad_label_maps_are_refused(tmp_path: Path) -> None:
     label_maps(tmp_path, np.ones((20, 30), np.uint16), "cat\ncat\n")
-    with pytest.raises(DataError, match="classes.txt: two classes have one name"):
-        find_supports(tmp_path)
+    for listed, message in (
+        ("cat\ncat\n", "two classes have one name"),
+        ("\n", "has no names in it"),
+        ("\udcff", "can't be read"),
+    ):
+        (tmp_path / "classes.txt").write_bytes(listed.encode("utf-8", "surrogateescape"))
+        with pytest.raises(DataError, match=f"classes.txt:? {message}"):
+            find_supports(tmp_path)
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     (tmp_path / "masks/a.tif").unlink()
     made.photo(tmp_path / "masks/a.png", size=(20, 30))
@@ -165,3 +172,35 @@ def test_classes_by_folder_with_images_elsewhere(touch: Touch, tmp_path: Path) -
     (tmp_path / "set/cat/a.png").unlink()
     with pytest.raises(ConfigError, match=r"set/cat: no mask in it \(.png, .tif, .tiff\)"):
         find_supports(tmp_path / "set", images=tmp_path / "photos")
+
+
+def test_cvats_masks_in_colours(tmp_path: Path) -> None:
+    """Its "Segmentation mask": what isn't listed is left out, VOC's colour of it is void."""
+    made.cvat_masks(tmp_path)
+    assert list(find_supports(tmp_path).classes) == ["cat", "dog"]
+    text = (tmp_path / "labelmap.txt").read_text()
+    (tmp_path / "labelmap.txt").write_text(text.replace("dog:0,128,0", "dog:0,0,128"))
+    (note,) = find_supports(tmp_path).notes()
+    assert "left out 1 of 3 annotations" in note and "label #008000 has no name in" in note
+    (tmp_path / "labelmap.txt").write_text("cat 1,2,3\n")
+    with pytest.raises(DataError, match="expected name:red,green,blue::, got cat 1,2,3"):
+        find_supports(tmp_path)
+
+
+def test_only_255_is_no_void(tmp_path: Path) -> None:
+    label_maps(tmp_path, np.full((20, 30), 255, np.uint16), "cat\n")
+    with pytest.raises(ConfigError, match="nothing is marked; .*label 255 has no name"):
+        find_supports(tmp_path)
+
+
+def test_several_numbers_without_names_are_refused(tmp_path: Path) -> None:
+    labels = np.zeros((20, 30), np.uint16)
+    labels[:4], labels[5:8] = 1, 2
+    label_maps(tmp_path, labels, "")
+    (tmp_path / "classes.txt").unlink()
+    with pytest.raises(
+        DataError, match=r"has several numbers \(1, 2\): name the classes in .*classes.txt"
+    ) as caught:
+        find_supports(tmp_path)
+    assert "reading=labels: all of them; reading=1: only this one" in str(caught.value)
+    assert names(find_supports(tmp_path, reading="labels")) == {"object": [("a.png", "a.tif")]}

@@ -1,4 +1,4 @@
-"""The images that annotation files name: where they are now; and label maps."""
+"""The images that annotation files name: where they are now."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hmseg.data.mask_files import mask_pixels
-from hmseg.data.opening import ENDINGS, open_file, turned
+from hmseg.data.opening import ENDINGS
 from hmseg.errors import DataError
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -110,19 +106,3 @@ def _common(found: Sequence[str], named: Sequence[str]) -> int:
             break
         count += 1
     return count
-
-
-def read_numbers(path: Path) -> NDArray[np.int64]:
-    """The label map in a file, as displayed: (H, W) grey values of 8, 16 or 32 bits, or indices of a palette.
-
-    Raises:
-        DataError: it can't be read, or has colours.
-    """
-    still = open_file(path, "mask")
-    numbers = mask_pixels(still).numbers
-    if numbers is None:
-        raise DataError(
-            f"mask {path} is no label map (mode {still.image.mode}): grey of 8 or 16 bits or a palette was "
-            "expected"
-        )
-    return turned(numbers, still.left_to_turn).astype(np.int64)

@@ -1,18 +1,17 @@
-"""Folders of images and mask files: which belong together, and the classes of label maps."""
+"""Folders of images and mask files: which belong together."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from hmseg.annotations.images import Images, read_numbers
-from hmseg.annotations.marked import Canvas, Found, Marked, fitting_size
-from hmseg.data.displayed import read_sizes
+from hmseg.annotations.images import Images
+from hmseg.annotations.label_maps import read_label_maps, read_names, refuse_several
+from hmseg.annotations.marked import Found, Marked
+from hmseg.data.mask_meaning import Reading
 from hmseg.data.opening import ENDINGS
-from hmseg.errors import ConfigError, DataError
+from hmseg.errors import ConfigError
 
 MASK_ENDINGS = (".png", ".tif", ".tiff")
 """Of masks that lie beside their images."""
@@ -27,9 +26,6 @@ LAYOUT = (
     "expected folders images/ and masks/, or pairs NAME.jpg + NAME.png (or NAME.png + NAME_mask.png), or one "
     "such folder for each class; or files of LabelMe, COCO or YOLO"
 )
-NAMES_FILES = ("classes.txt", "class_names.txt")
-"""With the names of a label map's classes, a line each: that of 1 first, or of 0 where it is background."""
-_BACKGROUND = ("_background_", "background", "__background__")
 
 
 def is_masks(folder: Path) -> bool:
@@ -81,25 +77,29 @@ def _found_elsewhere(folder: Path, masks: Sequence[Path], root: Path) -> list[tu
     return pairs
 
 
-def read_pairs(folder: Path, name: str, images: Path | None = None) -> Found:
+def read_pairs(folder: Path, name: str, images: Path | None = None, reading: Reading = "auto") -> Found:
     """The marked images of a folder of masks.
 
     Args:
         folder: see ``LAYOUT``.
         name: of the class, where there is only one and so no folder or list with its name.
         images: folder of the images, where ``folder`` holds masks only.
+        reading: what the masks' pixels mean, see :func:`hmseg.data.mask_meaning.meaning`.
 
     Raises:
         ConfigError: nothing in it, what doesn't belong together, or files beside folders of classes.
         DataError: a label map that can't be read, or of another size than its image.
     """
     names = read_names(folder) or read_names(_masks_folder(folder))
-    if images is None and is_masks(folder):
-        pairs = find_pairs(folder)
-        return _label_maps(pairs, names) if names else _one_class(name, pairs)
-    if images is not None and (names or not _classes(_masks_folder(folder))):
-        pairs = _found_elsewhere(folder, _masks_below(folder), images)
-        return _label_maps(pairs, names) if names else _one_class(name, pairs)
+    flat = is_masks(folder) if images is None else names is not None or not _classes(_masks_folder(folder))
+    if flat:
+        below = images and _found_elsewhere(folder, _masks_below(folder), images)
+        pairs = below or find_pairs(folder)
+        if names is not None:
+            return read_label_maps(pairs, names)
+        if reading == "auto":
+            refuse_several(pairs, folder)
+        return _one_class(name, pairs)
     files = images_in(visible(folder))
     if not _classes(folder):
         raise ConfigError(f"support={folder}: no image in it; {LAYOUT}")
@@ -124,50 +124,8 @@ def _masks_below(folder: Path) -> list[Path]:
     raise ConfigError(f"support={folder}: no mask in it ({', '.join(MASK_ENDINGS)}); {LAYOUT}")
 
 
-def read_names(folder: Path) -> dict[int, str]:
-    """The names of a label map's classes by number; none where no file lists them. See ``NAMES_FILES``.
-
-    Raises:
-        DataError: the file can't be read, or two classes have one name.
-    """
-    for file in (folder / name for name in NAMES_FILES):
-        if not file.is_file():
-            continue
-        try:
-            lines = [" ".join(line.split()) for line in file.read_text(encoding="utf-8-sig").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file} can't be read ({error}): write a name a line, as UTF-8") from None
-        lines = [line for line in lines if line != "__ignore__"]  # LabelMe's, of the pixels without a class
-        first = 0 if lines and lines[0].lower() in _BACKGROUND else 1
-        names = {number: line for number, line in enumerate(lines, start=first) if line and number}
-        if len(set(names.values())) < len(names):
-            raise DataError(f"{file}: two classes have one name: rename one of them")
-        return names
-    return {}
-
-
 def _one_class(name: str, pairs: Iterable[tuple[Path, Path]]) -> Found:
     return Found({name: [Marked(image, mask, mask) for image, mask in pairs]})
-
-
-def _label_maps(pairs: Sequence[tuple[Path, Path]], names: Mapping[int, str]) -> Found:
-    found = Found()
-    for image, mask in pairs:
-        found.images += 1
-        labels = read_numbers(mask)
-        size = (labels.shape[0], labels.shape[1])
-        canvas = Canvas(fitting_size(size, read_sizes(image), f"mask {mask}", str(image)))
-        for number in np.unique(labels[labels > 0]).tolist():
-            if number == 255 and number not in names:  # void, as PASCAL VOC has it
-                continue
-            with found.outline():
-                if number not in names:
-                    raise DataError(f"mask {mask}: its label {number} has no name in the list of classes")
-                canvas.masks[names[number]] = labels == number
-        found.add(image, canvas, mask)
-    order = {name: number for number, name in names.items()}
-    found.classes = dict(sorted(found.classes.items(), key=lambda each: order[each[0]]))
-    return found
 
 
 def _masks_folder(folder: Path) -> Path:

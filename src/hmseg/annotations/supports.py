@@ -13,10 +13,13 @@ from hmseg.annotations.labelme import read_labelme
 from hmseg.annotations.marked import Found
 from hmseg.annotations.mask_files import LAYOUT, find_pairs, is_masks, read_pairs
 from hmseg.annotations.yolo import LABELS, label_files, read_yolo
+from hmseg.data.mask_meaning import Reading
 from hmseg.errors import ConfigError, DataError
 
 
-def find_supports(path: Path, name: str = "object", images: Path | None = None) -> Found:
+def find_supports(
+    path: Path, name: str = "object", images: Path | None = None, reading: Reading = "auto"
+) -> Found:
     """The marked images of each class, from a folder or a file.
 
     Args:
@@ -24,6 +27,7 @@ def find_supports(path: Path, name: str = "object", images: Path | None = None) 
             with YOLO's ``labels/``; or one of LabelMe's files, a COCO file, or YOLO's ``data.yaml``.
         name: of the class, where nothing names it.
         images: folder of the images, where they lie elsewhere.
+        reading: what the pixels of mask files mean, see :func:`hmseg.data.mask_meaning.meaning`.
 
     Raises:
         ConfigError: nothing there, or more than one form of it.
@@ -37,7 +41,7 @@ def find_supports(path: Path, name: str = "object", images: Path | None = None) 
         raise ConfigError(f"support_images={images}: there is no such folder; give the one with the images")
     if not path.exists():
         raise ConfigError(f"support={path}: there is no such file or folder; {LAYOUT}")
-    found = _of_file(path, images) if path.is_file() else _of_folder(path, name, images)
+    found = _of_file(path, images) if path.is_file() else _of_folder(path, name, images, reading)
     if not found.classes:
         raise ConfigError(f"support={path}: nothing is marked; {'; '.join(found.notes()) or LAYOUT}")
     return found
@@ -60,7 +64,7 @@ def _of_file(file: Path, images: Path | None) -> Found:
     return _coco(file, content, images)
 
 
-def _of_folder(folder: Path, name: str, images: Path | None) -> Found:
+def _of_folder(folder: Path, name: str, images: Path | None, reading: Reading) -> Found:
     files = _json_files(folder)
     coco = {file: content for file, content in files.items() if kind_of(content) == "coco"}
     labelme = {file: content for file, content in files.items() if kind_of(content) == "labelme"}
@@ -85,7 +89,7 @@ def _of_folder(folder: Path, name: str, images: Path | None) -> Found:
         return read_labelme(sorted(labelme.items()), Images(images or folder), beside=images is None)
     if yolo:
         return _yolo(folder, images)
-    return read_pairs(folder, name, images)
+    return read_pairs(folder, name, images, reading)
 
 
 def _json_files(folder: Path) -> dict[Path, Any]:

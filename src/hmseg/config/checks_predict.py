@@ -45,7 +45,9 @@ def check_predict(cfg: DictConfig) -> None:
     if masking is not None and not (isinstance(masking, DictConfig) and "_target_" in masking):
         raise ConfigError(f"masking: expected a node with the _target_ to build, got {masking}")
     out = Path(cfg.out).expanduser()
-    supports = find_supports(Path(cfg.support).expanduser(), cfg.name, given_path(cfg.support_images))
+    supports = find_supports(
+        Path(cfg.support).expanduser(), cfg.name, given_path(cfg.support_images), cfg.reading
+    )
     queries = find_queries(cfg.query, out)
     inputs = [
         path for marked in supports.classes.values() for each in marked for path in (each.image, each.file)

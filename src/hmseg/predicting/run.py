@@ -71,7 +71,7 @@ def run(request: Request) -> None:
     environment.commit()
     targets = Targets(request.out, request.overlays, request.form)
     queries = find_queries(request.query, request.out)
-    found = find_supports(request.support, request.name, request.support_images)
+    found = find_supports(request.support, request.name, request.support_images, request.reading)
     checkpoint = find_checkpoint(request.ckpt)
     segmenter = Segmenter.from_checkpoint(checkpoint, **request.options)
     show_supports(segmenter, found, request.reading)

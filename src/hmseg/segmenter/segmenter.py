@@ -17,6 +17,7 @@ from hmseg.annotations.supports import find_supports
 from hmseg.data.mask_meaning import Reading
 from hmseg.data.transforms import find_resizer
 from hmseg.errors import ConfigError, DataError, unknown
+from hmseg.files import given_path
 from hmseg.masking import Masking, build_masking
 from hmseg.networks import FewShotNetwork
 from hmseg.networks.shots import JOINED, find_aggregation
@@ -236,7 +237,7 @@ class Segmenter:
             DataError: files or images that can't be used, or don't fit each other.
         """
         found = find_supports(
-            Path(path).expanduser(), name, None if images is None else Path(images).expanduser()
+            Path(path).expanduser(), name, given_path(None if images is None else str(images)), reading
         )
         for note in found.notes():
             warnings.warn(f"{path}: {note}", stacklevel=2)
