@@ -82,7 +82,7 @@ def test_what_is_written_is_read_back(form: str, call: Call, folder: Path) -> No
     outcome = call(*GIVEN, f"format={form}")
     assert (outcome.code, outcome.err) == (0, "")
     out = folder / "out"
-    written = {each.relative_to(out).as_posix() for each in out.rglob("*") if each.is_file()}
+    written = {each.relative_to(out).as_posix() for each in out.rglob("[!.]*") if each.is_file()}
     assert written == WRITTEN[form] | {"summary.json"}
     found = find_supports(out, images=None if form == "labelme" else folder / "photos")
     assert found.notes() == [] and list(found.classes) == ["cat", "dog"]
