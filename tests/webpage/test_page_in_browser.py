@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import made_annotations as made
 from driver import Driven, Step, drive
 from hmseg.webpage.guard import Guard
 from served import Served, png, scene
@@ -209,6 +210,26 @@ def test_on_a_phone_in_the_dark_by_keyboard(served: Served, files: dict[str, str
     assert again == [pytest.approx(uploaded, abs=0.1), 0, 0]  # the support is in the editor again
     shown = np.asarray(Image.open(tmp_path / "phone.png").convert("RGB"), dtype=np.float64)
     assert shown.shape[1] == 390 and shown[5, 5].max() < 40
+
+
+def test_an_annotation_file_marks_the_object_and_names_it(
+    served: Served, files: dict[str, str], tmp_path: Path
+) -> None:
+    cup = made.labelme_shape("blue cup", made.ring((20, 30, 120, 90)))
+    path = made.labelme_file(tmp_path / "a.json", "support.png", [cup], (120, 180))
+    found = values(drive(served.url, [
+        READY,
+        {"do": "files", "at": "#support-drop", "paths": [files["support.png"]]},
+        wait("!document.querySelector('#easel').hidden"),
+        {"do": "files", "at": "label:has(#mask-file)", "paths": [str(path)]},
+        wait(f"document.querySelector('#class-name').value === 'blue cup' && {MARKED} > 0"),
+        js(f"[{MARKED}, {NO_ALERT}]"),
+        {"do": "click", "at": "#use"},
+        wait(f"{count('#supports li')} === 1"),
+        js(text("#supports li")),
+    ]))  # fmt: skip
+    assert found[0] == [pytest.approx(100 * 100 * 60 / (120 * 180), abs=0.1), True]
+    assert "blue cup" in found[1]
 
 
 class Quiet(SimpleHTTPRequestHandler):
