@@ -12,7 +12,7 @@ import numpy as np
 from hmseg.annotations.images import Images, plain_names
 from hmseg.annotations.marked import Canvas, Found, class_label, fitting_size
 from hmseg.annotations.tracing import polygons
-from hmseg.data.coco_shapes import Shape, paint
+from hmseg.data.coco_shapes import runs_of, union
 from hmseg.data.displayed import Size, Sizes, read_sizes
 from hmseg.errors import DataError
 
@@ -159,7 +159,7 @@ def coco_content(entries: Iterable[Mapping[str, Any]], names: Sequence[str]) -> 
         for each in entry["classes"]:
             if not each["area"]:
                 continue
-            mask = paint(*size, [Shape("of it", 1, False, each["segmentation"])], entry["file"]) > 0
+            mask = union(*size, [runs_of(each["segmentation"], *size, entry["file"])])
             annotations.append(
                 {
                     "id": len(annotations) + 1,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hmseg.annotations.marked import Canvas, Found, fitting_size
+from hmseg.annotations.marked import Canvas, Found, fitting_size, run_lengths
 from hmseg.data.displayed import read_sizes
 from hmseg.data.mask_files import mask_pixels
 from hmseg.data.mask_meaning import LABEL, VOID, VOID_COLOUR
@@ -110,7 +110,7 @@ def read_label_maps(pairs: Iterable[tuple[Path, Path]], names: Names) -> Found:
                 if label not in names.by_label:
                     shown = f"#{label:06x}" if names.coloured else str(label)
                     raise DataError(f"mask {mask}: its label {shown} has no name in {names.file}")
-                canvas.masks[names.by_label[label]] = labels == label
+                canvas.draw(names.by_label[label], run_lengths(labels == label), f"mask {mask}")
         found.add(image, canvas, mask)
     order = {name: place for place, name in enumerate(names.by_label.values())}
     found.classes = dict(sorted(found.classes.items(), key=lambda each: order[each[0]]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from hmseg.annotations.outlines import Outline
-from hmseg.data.coco_shapes import Shape, paint
+from hmseg.data.coco_shapes import runs_of, union
 from hmseg.data.displayed import Size, Sizes
 from hmseg.errors import DataError
 
@@ -48,7 +48,7 @@ class Drawn(Outline):
     def pixels(self) -> NDArray[np.bool_]:
         """(H, W), of the size that the file speaks of."""
         height, width = self.runs["size"]
-        return np.asarray(paint(height, width, [Shape("of an image", 1, False, self.runs)], self.where) > 0)
+        return union(height, width, [runs_of(self.runs, height, width, self.where)])
 
     def drawn(self, size: Size, what: str = "mask") -> NDArray[np.bool_]:
         """(H, W) bool; DataError for an image of another size."""
@@ -65,7 +65,7 @@ class Canvas:
 
     def __init__(self, size: Size) -> None:
         self.size = size
-        self.masks: dict[str, NDArray[np.bool_]] = {}
+        self._runs: dict[str, list[NDArray[np.int64]]] = {}
 
     def draw(self, label: str, segmentation: Any, where: str) -> None:
         """Adds to a class what COCO's polygons or run lengths cover.
@@ -78,10 +78,15 @@ class Canvas:
         Raises:
             DataError: it can't be painted, or covers no pixel.
         """
-        covered = paint(*self.size, [Shape("of it", 1, False, segmentation)], where) > 0
-        if not covered.any():
+        runs = runs_of(segmentation, *self.size, where)
+        if not runs[1::2].any():
             raise DataError(f"{where}: it covers no pixel of the image")
-        self.masks[label] = self.masks[label] | covered if label in self.masks else covered
+        self._runs.setdefault(label, []).append(runs)
+
+    @property
+    def masks(self) -> dict[str, NDArray[np.bool_]]:
+        """(H, W) of each class that something was drawn of."""
+        return {label: union(*self.size, runs) for label, runs in self._runs.items()}
 
 
 @dataclass

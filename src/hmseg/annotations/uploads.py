@@ -52,9 +52,10 @@ def marked_in(content: bytes, image: str, size: Size) -> dict[str, NDArray[np.bo
             draw_image(parsed, image, canvas, found, FILE)
         else:
             raise DataError(f"{FILE} is neither LabelMe's nor COCO's: export it in one of these formats")
-    if not canvas.masks:
+    masks = canvas.masks
+    if not masks:
         raise DataError(f"{FILE} marks nothing in {image}; {'; '.join(found.notes())}".removesuffix("; "))
-    return canvas.masks
+    return masks
 
 
 def one_of(marked: Mapping[str, NDArray[np.bool_]], name: str) -> tuple[str, NDArray[np.bool_]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,20 +46,48 @@ def paint(height: int, width: int, shapes: Sequence[Shape], where: str) -> NDArr
     Raises:
         DataError: a shape is not what COCO's format allows; the message names its id.
     """
-    runs = [_runs(shape, height, width, f"{where}: annotation {shape.number}") for shape in shapes]
+    runs = [
+        runs_of(each.segmentation, height, width, f"{where}: annotation {each.number}") for each in shapes
+    ]
     pixels = [int(counts[1::2].sum()) for counts in runs]
     order = sorted(range(len(shapes)), key=lambda place: (not shapes[place].crowd, -pixels[place]))
     labels = np.zeros(width * height, dtype=np.uint8)  # down the columns, as the runs go
     for place in order:
-        ends = np.cumsum(runs[place])
-        for start, end in zip(ends[:-1:2].tolist(), ends[1::2].tolist(), strict=False):
-            labels[start:end] = shapes[place].value
+        _fill(labels, runs[place], shapes[place].value)
     return np.ascontiguousarray(labels.reshape(width, height).T)
 
 
-def _runs(shape: Shape, height: int, width: int, where: str) -> NDArray[np.int64]:
-    """Lengths of background and object in turn, down the columns; together the whole image."""
-    outline = shape.segmentation
+def union(height: int, width: int, runs: Iterable[NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """(H, W), true where any of the run lengths of :func:`runs_of` has an object.
+
+    Example:
+        >>> union(2, 3, [np.array([0, 1, 5]), np.array([4, 2])]).astype(int).tolist()
+        [[1, 0, 1], [0, 0, 1]]
+    """
+    marked = np.zeros(width * height, dtype=np.bool_)
+    for each in runs:
+        _fill(marked, each, 1)
+    return np.ascontiguousarray(marked.reshape(width, height).T)
+
+
+def _fill(pixels: NDArray[Any], runs: NDArray[np.int64], value: int) -> None:
+    ends = np.cumsum(runs)
+    for start, end in zip(ends[:-1:2].tolist(), ends[1::2].tolist(), strict=False):
+        pixels[start:end] = value
+
+
+def runs_of(outline: Any, height: int, width: int, where: str) -> NDArray[np.int64]:
+    """Lengths of background and object in turn, down the columns; together the whole image.
+
+    Args:
+        outline: a list of polygons ``[x1, y1, x2, y2, …]``, or run lengths ``{"size", "counts"}``.
+        height: of the image.
+        width: of the image.
+        where: beginning of messages.
+
+    Raises:
+        DataError: it is neither, or not what COCO's format allows.
+    """
     if isinstance(outline, Mapping):
         return _checked_runs(outline, height, width, where)
     if not isinstance(outline, list) or not outline:
