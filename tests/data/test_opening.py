@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import cv2
@@ -191,3 +192,16 @@ def test_a_square_photo_takes_its_mask_as_displayed() -> None:
     mask = np.arange(9).reshape(3, 3) % 2 == 0
     photo = Photo(np.zeros((3, 3, 3), np.uint8), 6)
     assert as_displayed(mask, photo, "mask") is mask
+
+
+def test_a_tiff_of_64_bits_is_told_apart_from_no_image() -> None:
+    """As NumPy's own whole numbers are saved: Pillow knows no such pixels."""
+    pixels = np.arange(6, dtype="<i8").tobytes()
+    tags = [(256, 3), (257, 2), (258, 64), (259, 1), (262, 1), (273, 8 + 2 + 9 * 12 + 4), (277, 1)]
+    tags += [(279, len(pixels)), (339, 2)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + pixels
+    with pytest.raises(DataError, match="mask a is a TIFF of a kind that isn't read here .64 bits a pixel"):
+        open_still(content, "mask a")
+    with pytest.raises(DataError, match="mask a is not an image of the formats that are read here .PNG"):
+        open_still(content, "mask a", ("PNG",))

@@ -10,6 +10,7 @@ import stat
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,13 +154,18 @@ def size_of(path: Path, kind: str) -> tuple[int, int]:
         raise DataError(f"{kind} {path} can't be read ({error.strerror})") from None
 
 
-def _opened(file: object, what: str, formats: tuple[str, ...]) -> Image.Image:
+def _opened(file: BinaryIO, what: str, formats: tuple[str, ...]) -> Image.Image:
     try:
-        image: Image.Image = Image.open(file, formats=formats)  # type: ignore[arg-type]  # a binary file
+        image: Image.Image = Image.open(file, formats=formats)
         frames = getattr(image, "n_frames", 1)
     except _BOMB:
         raise too_large(what) from None
     except UnidentifiedImageError:
+        if _is_tiff(file) and "TIFF" in formats:
+            raise DataError(
+                f"{what} is a TIFF of a kind that isn't read here (64 bits a pixel, as NumPy's integers, "
+                "or more channels than colours): save it with 8, 16 or 32 bits, one channel or RGB"
+            ) from None
         raise DataError(
             f"{what} is not an image of the formats that are read here ({', '.join(formats)}): convert it, "
             "or replace it by the original file"
@@ -175,6 +181,11 @@ def _opened(file: object, what: str, formats: tuple[str, ...]) -> Image.Image:
     if image.width * image.height > MOST_PIXELS:
         raise too_large(what)
     return image
+
+
+def _is_tiff(file: BinaryIO) -> bool:
+    file.seek(0)
+    return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _noted_orientation(image: Image.Image) -> int:
