@@ -194,6 +194,17 @@ def yolo_roboflow(folder: Path) -> None:
     (folder / "data.yaml").write_text(text)
 
 
+def label_studio_yolo(folder: Path) -> None:
+    """Uploaded images with a mark before their names, the names in a list, and notes."""
+    yolo(folder, "images", "labels")
+    (folder / "data.yaml").unlink()
+    for place, stem in enumerate(PHOTOS):
+        for path in (folder / f"images/{stem}.jpg", folder / f"labels/{stem}.txt"):
+            path.rename(path.with_name(f"1a2b3c4{place}-{path.name}"))
+    (folder / "classes.txt").write_text("cat\ndog\n")
+    write_json(folder / "notes.json", {"categories": [{"id": 0, "name": "cat"}], "info": {"year": 2024}})
+
+
 # Label maps
 
 
@@ -247,5 +258,16 @@ def napari_deep(folder: Path) -> None:
     napari(folder, np.int32)
 
 
-TOOLS = (labelme, cvat, cvat_masks, label_studio, roboflow, coco_text, yolo, yolo_roboflow, voc)
+TOOLS = (
+    labelme,
+    cvat,
+    cvat_masks,
+    label_studio,
+    label_studio_yolo,
+    roboflow,
+    coco_text,
+    yolo,
+    yolo_roboflow,
+    voc,
+)
 LAYOUTS = {each.__name__: each for each in (*TOOLS, napari, napari_bytes, napari_deep)}

@@ -139,6 +139,14 @@ def test_images_that_are_not_there_are_counted(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_two_images_that_would_be_one_are_refused(tmp_path: Path) -> None:
+    """Only one of the folders is there: its image would serve for both."""
+    made.photo(tmp_path / "train/1.jpg")
+    made.write_json(tmp_path / "a.json", made.coco_content({"one": "train/1.jpg", "two": "valid/1.jpg"}))
+    with pytest.raises(DataError, match="two annotated images are found as .*train/1.jpg"):
+        find_supports(tmp_path)
+
+
 def broken(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     content = made.coco_content({stem: f"{stem}.jpg" for stem in made.PHOTOS})
     change(content)

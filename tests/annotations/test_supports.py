@@ -54,7 +54,9 @@ def test_the_file_itself_can_be_given(layout: str, file: str, tmp_path: Path) ->
     check_masks(find_supports(tmp_path / file))
 
 
-@pytest.mark.parametrize("layout", ["labelme", "cvat", "label_studio", "yolo", "voc", "napari"])
+@pytest.mark.parametrize(
+    "layout", [*("labelme", "cvat", "label_studio", "label_studio_yolo", "yolo", "voc", "napari")]
+)
 def test_images_may_lie_elsewhere(layout: str, tmp_path: Path) -> None:
     """Most tools export annotations without the images; Label Studio puts a mark before the names."""
     made.LAYOUTS[layout](tmp_path / "given")

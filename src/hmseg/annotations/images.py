@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -56,19 +56,17 @@ class Images:
         Raises:
             DataError: several fit equally well.
         """
-        parts = _parts(name)
-        if not parts:
-            return None
-        for last in plain_names(name):
-            if found := self._by_name.get(last):
-                return self._nearest(found, parts[:-1], name)
-        return None
+        return self._named(self._by_name, name)
 
     def find_stem(self, name: str) -> Path | None:
         """The same for a name without its ending, which it may have all the same."""
-        parts = _parts(name)
-        found = (self._by_stem.get(parts[-1]) or self._by_name.get(parts[-1])) if parts else None
-        return self._nearest(found, parts[:-1], name) if found else None
+        return self._named(self._by_stem, name) or self._named(self._by_name, name)
+
+    def _named(self, files: Mapping[str, Sequence[Path]], name: str) -> Path | None:
+        for last in plain_names(name):
+            if found := files.get(last):
+                return self._nearest(found, _parts(name)[:-1], name)
+        return None
 
     def _nearest(self, paths: Sequence[Path], folders: Sequence[str], name: str) -> Path:
         agreeing = [_common(path.relative_to(self.root).parts[:-1], folders) for path in paths]

@@ -99,6 +99,7 @@ class Found:
         left_out: why some of them could not be used.
         images: how many came with outlines.
         missing: those that are not there.
+        seen: those that are.
     """
 
     classes: dict[str, list[Marked]] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Found:
     left_out: list[str] = field(default_factory=list)
     images: int = 0
     missing: list[str] = field(default_factory=list)
+    seen: set[Path] = field(default_factory=set)
 
     @contextmanager
     def outline(self) -> Iterator[None]:
@@ -117,7 +119,17 @@ class Found:
             self.left_out.append(str(error))
 
     def add(self, image: Path, canvas: Canvas, file: Path) -> None:
-        """Takes over what was drawn for one image."""
+        """Takes over what was drawn for one image.
+
+        Raises:
+            DataError: the same image came before: by their names, two may have been taken for one.
+        """
+        if image in self.seen:
+            raise DataError(
+                f"{file}: two annotated images are found as {image}: give the right folder as "
+                "support_images, or leave one of the annotations"
+            )
+        self.seen.add(image)
         for label, mask in canvas.masks.items():
             self.classes.setdefault(label, []).append(
                 Marked(image, Drawn(run_lengths(mask), str(file)), file)
