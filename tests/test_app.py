@@ -33,6 +33,7 @@ REFUSALS = {
     "ckpt=nowhere.ckpt": "ckpt=nowhere.ckpt: there is no such file or folder",
     "ckpt=text.ckpt": "ckpt=text.ckpt: not a checkpoint, or a truncated one",
     "masking=hybird": "unknown option 'hybird' for masking: did you mean 'hybrid'?",
+    "refine=grabcat": "unknown refine 'grabcat': did you mean 'grabcut'?",
     "port=70000": "port: expected 1 to 65535, or 0 for any that is free; got 70000",
     "port=http": "port: ",
     "max_mb=0": "max_mb: expected a number above 0 and at most 1000, got 0.0",
@@ -55,7 +56,7 @@ def test_refusals_are_one_line(call: Call, tmp_path: Path, words: str) -> None:
 def test_help_names_every_setting(call: Call) -> None:
     out = call("--help").out
     assert max(map(len, out.splitlines())) <= 110
-    for key in ("ckpt", "masking", "port", "max_mb", "max_pixels", "device"):
+    for key in ("ckpt", "masking", "port", "max_mb", "max_pixels", "device", "refine"):
         assert any(line.split()[:1] == [key] for line in out.splitlines()), key
 
 

@@ -35,7 +35,9 @@ def task(cfg: DictConfig) -> None:
         from hmseg.webpage.server import Server
         from hmseg.webpage.work import Work
 
-        segmenter = Segmenter.from_checkpoint(cfg.ckpt, device=cfg.device, weights=cfg.backbone.weights)
+        segmenter = Segmenter.from_checkpoint(
+            cfg.ckpt, device=cfg.device, weights=cfg.backbone.weights, refine=cfg.refine
+        )
         note = BUNDLED_NOTE if find_checkpoint(cfg.ckpt) == BUNDLED else None
         work = Work(segmenter, None if cfg.masking is None else instantiate(cfg.masking), note)
         limits = Limits(max_mb=cfg.max_mb, max_pixels=cfg.max_pixels)

@@ -51,6 +51,7 @@ def request(cfg: DictConfig) -> Request:
             "aggregation": cfg.aggregation,
             "device": cfg.device,
             "precision": cfg.precision,
+            "refine": cfg.refine,
         },
     )
 

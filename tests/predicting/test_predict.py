@@ -198,6 +198,7 @@ REFUSALS = {
     "support=support query=photos out=out ckpt=none.ckpt": "ckpt=none.ckpt: there is no such file",
     "support=support query=photos out=out side=32": "side: expected at least 64, got 32",
     "support=support query=photos out=out batch=0": "batch: expected at least 1, got 0",
+    "support=support query=photos out=out refine=guided": "unknown refine 'guided'",
     "support=support query=photos out=out precision=half": "unknown precision 'half'",
     "support=support query=photos out=out aggregation=votes": "unknown aggregation 'votes'",
     "support=support query=photos out=out overwrite=true resume=true": "overwrite, resume: both came",

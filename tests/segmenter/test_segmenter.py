@@ -63,7 +63,7 @@ def test_predicts_what_the_network_does_at_original_size(
 ) -> None:
     monkeypatch.setitem(__import__("hmseg.networks.fewshot").networks.fewshot.HEAD_PIXELS, "cpu", 4 * SIDE**2)
     network = tiny(join_shots=aggregation == "concat")
-    segmenter = Segmenter(network, side=SIDE, aggregation=aggregation, device="cpu")
+    segmenter = Segmenter(network, side=SIDE, aggregation=aggregation, device="cpu", refine="none")
     segmenter.fit([photo(seed) for seed in range(shots)], [OBJECT] * shots)
     result = segmenter.predict(photo(99))
     supports = segmenter.supports["object"]

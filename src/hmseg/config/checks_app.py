@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
+from hmseg.config.checks_predict import REFINEMENTS
 from hmseg.config.runs import find_checkpoint
-from hmseg.errors import ConfigError
+from hmseg.errors import ConfigError, unknown
 
 LEAST_PIXELS = 64 * 64
 MOST_PIXELS = 89_478_485
@@ -25,6 +26,8 @@ def check_app(cfg: DictConfig) -> None:
     masking = OmegaConf.select(cfg, "masking")
     if masking is not None and not (isinstance(masking, DictConfig) and "_target_" in masking):
         raise ConfigError(f"masking: expected a node with the _target_ to build, got {masking}")
+    if cfg.refine not in REFINEMENTS:
+        raise ConfigError(unknown("refine", cfg.refine, REFINEMENTS))
     if not 0 <= cfg.port <= 65535:
         raise ConfigError(f"port: expected 1 to 65535, or 0 for any that is free; got {cfg.port}")
     if not 0 < cfg.max_mb <= MOST_MB:

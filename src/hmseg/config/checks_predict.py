@@ -16,6 +16,7 @@ from hmseg.predicting.layout import find_queries
 from hmseg.predicting.targets import Targets
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+REFINEMENTS = ("none", "grabcut")
 LEAST_SIDE = 64
 """Two cells of the deepest map (stride 32) a side: fewer leave nothing to correlate."""
 
@@ -35,6 +36,8 @@ def check_predict(cfg: DictConfig) -> None:
         raise ConfigError(unknown("format", cfg.format, FORMATS))
     if cfg.precision not in PRECISIONS:
         raise ConfigError(unknown("precision", cfg.precision, PRECISIONS))
+    if cfg.refine not in REFINEMENTS:
+        raise ConfigError(unknown("refine", cfg.refine, REFINEMENTS))
     for key, least in (("side", LEAST_SIDE), ("batch", 1)):
         if cfg[key] is not None and cfg[key] < least:
             raise ConfigError(f"{key}: expected at least {least}, got {cfg[key]}")

@@ -25,6 +25,9 @@ class AppConfig:
     port: int = _key(7860, "of 127.0.0.1; 0: any that is free")
     max_mb: float = _key(20.0, "most 10^6 bytes of an image file")
     max_pixels: int = _key(25_000_000, "most pixels of an image, decoded")
+    refine: str = _key(
+        "grabcut", "of outlines, to the image's edges: grabcut, or none: as the network decides"
+    )
     device: str = _key("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, …")
     masking: Any = None
     backbone: AppBackboneConfig = field(default_factory=AppBackboneConfig)

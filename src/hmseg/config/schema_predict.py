@@ -48,6 +48,9 @@ class PredictConfig:
     aggregation: str | None = _key(
         None, "of several supports: vote, mean_logits, mean_probability, concat; null: the training's"
     )
+    refine: str = _key(
+        "grabcut", "of outlines, to the image's edges: grabcut, or none: as the network decides"
+    )
     device: str = _key("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, …")
     precision: str = _key("auto", "auto, float32, bfloat16 or float16; auto is float32 on a CPU")
     batch: int | None = _key(None, "images that pass the backbone together; null: 8 on a GPU, else 1")

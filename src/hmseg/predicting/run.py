@@ -138,6 +138,7 @@ def describe(segmenter: Segmenter, checkpoint: Path, found: Found, form: str) ->
         "side": segmenter.side,
         "aggregation": segmenter.aggregation,
         "precision": str(segmenter.encoder.precision).removeprefix("torch."),
+        "refine": segmenter.refine,
         "supports_sha256": digest.hexdigest(),
         "masks": form,
     }

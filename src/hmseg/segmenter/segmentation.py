@@ -26,7 +26,8 @@ class Segmentation:
         labels: (H, W) int32: 0 background, else 1 + the class's place in ``names``.
         scores: (C, H, W) float32 in [0, 1], by class; what they mean depends on the aggregation, see
             :func:`hmseg.segmenter.deciding.decide`.
-        foreground: (C, H, W) bool: what each class alone claims, before classes are set against each other.
+        foreground: (C, H, W) bool: what each class alone claims, its outline refined, before classes are set
+            against each other.
         names: of the classes, in the order in which they were fitted.
         image: (H, W, 3) uint8, the image itself.
     """

@@ -27,6 +27,7 @@ from hmseg.segmenter.encoder import Encoder, Support
 from hmseg.segmenter.images import ImageLike, Pixels, to_photo, to_pixels
 from hmseg.segmenter.loading import load
 from hmseg.segmenter.masks import MaskLike, to_mask
+from hmseg.segmenter.refining import check_refinement, refined
 from hmseg.segmenter.segmentation import Segmentation
 
 LEAST_SIDE = 64
@@ -48,6 +49,8 @@ class Segmenter:
             joins its shots, and only there. None: whichever of ``vote`` and ``concat`` fits the network.
         device: ``auto`` (CUDA where there is one, else the CPU) or one of PyTorch's.
         precision: ``auto`` (CUDA: bfloat16 or float16, else float32), ``float32``, ``bfloat16``, ``float16``.
+        refine: how outlines are moved to the image's edges: ``grabcut``, or ``none``: as the network decides;
+            see :func:`hmseg.segmenter.refining.refined`.
 
     Raises:
         ConfigError: a setting out of range, or an aggregation that doesn't fit the network.
@@ -72,6 +75,7 @@ class Segmenter:
         aggregation: str | None = None,
         device: str | torch.device = "auto",
         precision: str = "auto",
+        refine: str = "grabcut",
     ) -> None:
         if side < LEAST_SIDE:
             raise ConfigError(f"side={side}: at least {LEAST_SIDE} pixels were expected")
@@ -83,10 +87,12 @@ class Segmenter:
                 f"{network.join_shots}: {JOINED} needs join_shots=True, the others False"
             )
         find_resizer(resize)
+        check_refinement(refine)
         place = find_device(device)
         bits = find_precision(precision, place)
         self.encoder = Encoder(network.to(place).eval(), side, resize, place, bits)
         self.aggregation = chosen
+        self.refine = refine
         self._supports: dict[str, list[Support]] = {}
 
     @classmethod
@@ -100,6 +106,7 @@ class Segmenter:
         side: int | None = None,
         aggregation: str | None = None,
         weights: str | Path | None = None,
+        refine: str = "grabcut",
     ) -> Segmenter:
         """A segmenter with a trained network.
 
@@ -112,6 +119,7 @@ class Segmenter:
             aggregation: see the class; None: that of the training.
             weights: file (or name) of the backbone's weights, where the checkpoint neither holds them nor
                 says where they are now.
+            refine: see the class.
 
         Raises:
             CheckpointError: missing, damaged or not ours.
@@ -126,6 +134,7 @@ class Segmenter:
             aggregation=loaded.aggregation,
             device=device,
             precision=precision,
+            refine=refine,
         )
 
     def with_masking(self, masking: str | Masking) -> Segmenter:
@@ -139,7 +148,7 @@ class Segmenter:
         network = FewShotNetwork(own.backbone, strategy, own.head, own.pass_pixels, own.store, own.join_shots)
         other = Segmenter.__new__(Segmenter)
         other.encoder = replace(self.encoder, network=network.eval())
-        other.aggregation = self.aggregation
+        other.aggregation, other.refine = self.aggregation, self.refine
         other._supports = {
             name: [replace(each, kept=other.encoder.kept(each.image, each.mask)) for each in supports]
             for name, supports in self._supports.items()
@@ -315,8 +324,11 @@ class Segmenter:
     def _result(self, image: Pixels, by_class: Sequence[Tensor]) -> Segmentation:
         height, width = image.shape[:2]
         decided = [decide(logits, (height, width), self.aggregation) for logits in by_class]
-        foreground = np.stack([claimed.cpu().numpy() for claimed, _ in decided])
         scores = np.stack([score.cpu().numpy() for _, score in decided])
+        claims = [claimed.cpu().numpy() for claimed, _ in decided]
+        foreground = np.stack(
+            [refined(image, *each, self.refine) for each in zip(claims, scores, strict=True)]
+        )
         return Segmentation(label(foreground, scores), scores, foreground, self.classes, image)
 
     # Parts
