@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pycocotools.coco import COCO
 
 import made_annotations as made
 from called import Call, caller
@@ -134,6 +135,20 @@ def test_what_was_left_out_is_said_and_a_resumed_run_writes_all(form: str, call:
     assert call(*GIVEN, f"format={form}", "resume=true").code == 0
     found = find_supports(folder / "out", images=folder / "photos")
     assert [each.image.name for each in found.classes["cat"]] == ["a.jpg", "b c.tif"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools under NumPy 2
+def test_pycocotools_reads_what_is_written(call: Call, folder: Path) -> None:
+    assert call(*GIVEN, "format=coco").code == 0
+    found = COCO("out/annotations.json")
+    assert [found.cats[each]["name"] for each in found.getCatIds()] == ["cat", "dog"]
+    for annotation in found.loadAnns(found.getAnnIds()):
+        (image,) = found.loadImgs(annotation["image_id"])
+        with Image.open(folder / "photos" / image["file_name"]) as photo:
+            mask = labels_of(np.asarray(photo)) == annotation["category_id"]
+        assert (image["height"], image["width"]) == mask.shape
+        assert annotation["area"] == mask.sum() and isinstance(annotation["segmentation"], list)
+        assert not ((found.annToMask(annotation).astype(bool) != mask) & ~edge(mask)).any()
 
 
 def test_inputs_are_never_written_over(call: Call, folder: Path) -> None:

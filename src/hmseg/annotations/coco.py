@@ -173,4 +173,5 @@ def coco_content(entries: Iterable[Mapping[str, Any]], names: Sequence[str]) -> 
                 }
             )
     categories = [{"id": place, "name": name} for place, name in enumerate(names, start=1)]
-    return {"images": images, "annotations": annotations, "categories": categories}
+    parts = {"images": images, "annotations": annotations, "categories": categories}
+    return {"info": {"description": "masks predicted by hmseg"}, "licenses": [], **parts}
