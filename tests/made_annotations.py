@@ -216,8 +216,12 @@ def label_map(shown: Mapping[str, Corners], kind: type[np.generic] = np.uint8) -
 
 
 def voc(folder: Path) -> None:
-    """PASCAL VOC's folders, as LabelMe exports them: palette images, the background first in the list."""
+    """PASCAL VOC's folders, as LabelMe exports them: palette images, the background first in the list.
+
+    As in VOC itself, there is an image without a mask.
+    """
     photos(folder / "JPEGImages")
+    photo(folder / "JPEGImages/three.jpg")
     (folder / "SegmentationClass").mkdir()
     for stem, shown in PHOTOS.items():
         image = Image.fromarray(label_map(shown)).convert("P")

@@ -124,6 +124,8 @@ def test_figures_stand_on_networks_and_data_and_know_nothing_above_them() -> Non
         "hmseg.report",
         "hmseg.reproduce",
         "hmseg.app",
+        "hmseg.annotations.supports",
+        "hmseg.annotations.writing",
         "hmseg.webpage.serving",
         "hmseg.claims",
         "hmseg.reproduction.run",

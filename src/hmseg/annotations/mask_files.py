@@ -17,11 +17,13 @@ MASK_ENDINGS = (".png", ".tif", ".tiff")
 """Of masks that lie beside their images."""
 MASK_MARK = "_mask"
 """At the end of a mask's stem, where the image has the mask's ending too."""
+VOC_IMAGES = "JPEGImages"
 FOLDERS = (
     ("images", "masks"),
-    ("JPEGImages", "SegmentationClass"),  # PASCAL VOC's, CVAT's
-    ("JPEGImages", "SegmentationClassPNG"),  # older versions of LabelMe's export
+    (VOC_IMAGES, "SegmentationClass"),  # PASCAL VOC's, CVAT's
+    (VOC_IMAGES, "SegmentationClassPNG"),  # older versions of LabelMe's export
 )
+"""Of images and of their masks."""
 LAYOUT = (
     "expected folders images/ and masks/, or pairs NAME.jpg + NAME.png (or NAME.png + NAME_mask.png), or one "
     "such folder for each class; or files of LabelMe, COCO or YOLO"
@@ -48,6 +50,8 @@ def find_pairs(folder: Path) -> list[tuple[Path, Path]]:
     if apart := _apart(folder):
         pictures = images_in(visible(apart[0]))
         masks = {each.stem: each for each in images_in(visible(apart[1]))}
+        if apart[0].name == VOC_IMAGES:  # most of VOC's own images have no mask
+            pictures = [each for each in pictures if each.stem in masks]
     else:
         files = images_in(visible(folder))
         masks = _masks_among(files)
@@ -63,13 +67,16 @@ def find_pairs(folder: Path) -> list[tuple[Path, Path]]:
     return [(each, masks[each.stem]) for each in pictures]
 
 
-def _found_elsewhere(folder: Path, masks: Sequence[Path], root: Path) -> list[tuple[Path, Path]]:
-    """Masks below a folder with the images of their names, which lie in another one."""
+def _pairs_of(folder: Path, given: Path, root: Path | None) -> list[tuple[Path, Path]]:
+    """Images and masks of a folder in the given one; with a ``root`` the images are found there, by name."""
+    if root is None:
+        return find_pairs(folder)
+    masks = _masks_below(folder)
     images = Images(root, without=set(masks))
+    named = {masks: images for images, masks in FOLDERS}
     pairs = []
     for mask in masks:
-        named = {masks: images for images, masks in FOLDERS}
-        name = Path(*(named.get(part, part) for part in mask.relative_to(folder).with_suffix("").parts))
+        name = Path(*(named.get(part, part) for part in mask.relative_to(given).with_suffix("").parts))
         image = images.find_stem(str(name)) or images.find_stem(str(name).removesuffix(MASK_MARK))
         if image is None:
             raise ConfigError(f"support={folder}: there is no image for {mask.name} in {root}")
@@ -93,8 +100,7 @@ def read_pairs(folder: Path, name: str, images: Path | None = None, reading: Rea
     names = read_names(folder) or read_names(_masks_folder(folder))
     flat = is_masks(folder) if images is None else names is not None or not _classes(_masks_folder(folder))
     if flat:
-        below = images and _found_elsewhere(folder, _masks_below(folder), images)
-        pairs = below or find_pairs(folder)
+        pairs = _pairs_of(folder, folder, images)
         if names is not None:
             return read_label_maps(pairs, names)
         if reading == "auto":
@@ -107,8 +113,7 @@ def read_pairs(folder: Path, name: str, images: Path | None = None, reading: Rea
         raise ConfigError(f"support={folder}: {files[0].name} lies beside folders of classes; {LAYOUT}")
     found = Found()
     for each in _classes(folder):
-        pairs = find_pairs(each) if images is None else _found_elsewhere(folder, _masks_below(each), images)
-        found.classes |= _one_class(each.name, pairs).classes
+        found.classes |= _one_class(each.name, _pairs_of(each, folder, images)).classes
     return found
 
 
