@@ -34,6 +34,7 @@ from hmseg.run_origin import write_origin
 from hmseg.tracking.origin import read_origin
 from hmseg.tracking.run_logger import ends_its_runs
 from hmseg.tracking.tables import log_test
+from hmseg.visualise.mask_sheet import first_masks, write_sheet
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def run(cfg: DictConfig) -> float | None:
         write_config(cfg)
         folder, devices = Path(cfg.paths.output_dir), trainer.world_size
         write_origin(folder, cfg.seed, data, cfg.test, devices, cfg.resume)
+        if getattr(data.source, "own_data", False):  # whose masks nobody has looked at yet
+            write_sheet(folder / "masks.jpg", first_masks(data.source, data.fold))
     for logger in trainer.loggers:
         logger.log_hyperparams(plain_config(cfg))
     if cfg.resume:
@@ -106,7 +109,7 @@ def announce(cfg: DictConfig, data: EpisodeDataModule, module: SegmentationModul
         data.source.name,
         cfg.fold,
         len(data.train_listing.pairs),
-        evaluation.name_classes(data.source, "val", data.classes),
+        evaluation.name_classes(data.source, "val", data.source.classes("val", data.fold)),
     )
     log.info(evaluation.describe_lists(data.source))
 

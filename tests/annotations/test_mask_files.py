@@ -65,13 +65,13 @@ def test_a_folder_for_each_class(touch: Touch, tmp_path: Path) -> None:
     ("files", "message"),
     [
         ((), "no image in it; expected folders images/ and masks/, or pairs"),
-        (("a.jpg",), "there is no mask for a;"),
-        (("a.jpg", "a.png", "b_mask.png"), "there is no image for b;"),
-        (("a.jpg", "a.jpeg", "a.png"), "several images are called a; leave one"),
-        (("images/a.jpg", "masks/b.png"), "there is no mask for a;"),
+        (("a.jpg",), "there is no mask for a.jpg;"),
+        (("a.jpg", "a.png", "b_mask.png"), "there is no image for b_mask.png;"),
+        (("a.jpg", "a.jpeg", "a.png"), "a.jpeg and a.jpg could both be meant; leave one"),
+        (("images/a.jpg", "masks/b.png"), "there is no mask for a.jpg;"),
         (("cat/a.jpg", "cat/a.png", "b.jpg"), "b.jpg lies beside folders of classes"),
         (("cat/a.txt",), "no image with a mask in it"),
-        (("images/a.txt", "masks/a.png"), "no image with a mask in it"),
+        (("images/a.txt", "masks/a.png"), "there is no image for a.png;"),
     ],
 )
 def test_other_layouts_are_refused(

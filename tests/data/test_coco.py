@@ -208,3 +208,22 @@ def test_shared_photos(shared: Path) -> None:
         assert source.read(name, class_id).mask.any()
     with pytest.raises(DataError, match=r"^\d+ files named by the val lists of fold 0 .* are missing"):
         source.listing("val", 0)
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+def test_masks_of_cocos_own_category_ids_are_refused(root: Path, annotated: bool) -> None:
+    """With annotations beside them at the first look, else where an id is beyond the 80 classes."""
+    shutil.rmtree(root / "splits")
+    for path in (root / "masks").rglob("*.png"):
+        labels = np.array(Image.open(path))
+        ids = np.array([0, *COCO_CATEGORIES, *[0] * (255 - len(COCO_CATEGORIES))], np.uint8)[labels]
+        ids[(ids > 80) & annotated] = 0
+        Image.fromarray(ids).save(path)
+    if not annotated:
+        shutil.move(root / "annotations", root / "elsewhere")
+    for _ in range(2):  # nothing of it is kept
+        words = (
+            r"shows the classes .*, its annotations .* say" if annotated else r"holds the number \d+, 1 to 80"
+        )
+        with pytest.raises(DataError, match=rf"mask .*{words} .*hmseg\.prepare dataset=coco, or set"):
+            CocoSource(root).listing("val", 3)

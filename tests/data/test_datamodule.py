@@ -54,6 +54,21 @@ def test_properties(fake_source: Source) -> None:
     assert module.test_specs == tuple(episodes("hsnet", listing, 2, 9))
 
 
+def test_of_own_data_only_classes_with_an_episode_are_scored(
+    fake_source: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first two entries of the list are of class 2: of class 3 there is nothing to score."""
+    published = data(fake_source, fold=1, test_episodes=2)
+    assert published.test_classes == (2, 3) and not caplog.messages
+    fake_source.own_data = True
+    own = data(fake_source, fold=1, test_episodes=2, val_episodes=4)
+    assert own.classes == (2, 3) and not caplog.messages
+    assert own.test_classes == (2,) and own.test_specs == published.test_specs
+    assert caplog.messages == ["fold 1: no test episode of class3; the mean is over the other 1 of 2 classes"]
+    clean = data(fake_source, fold=1, test_episodes=2, val_episodes=1, selection="clean")
+    assert len(clean.classes) == 1 and clean.test_classes == (2,)
+
+
 def test_evaluation_does_not_depend_on_the_training_seed(fake_source: Source) -> None:
     first, second = data(fake_source, seed=0), data(fake_source, seed=1)
     assert first.val_specs == second.val_specs and first.test_specs == second.test_specs

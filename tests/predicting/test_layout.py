@@ -75,3 +75,17 @@ def test_what_may_be_written(touch: Touch, tmp_path: Path) -> None:
         targets.check(queries, [tmp_path / "out/masks/a.png"], overwrite=True, resume=False)
     with pytest.raises(ConfigError, match="this is a file"):
         Targets(tmp_path / "out/overlays/a.jpg").check(queries, [], overwrite=True, resume=False)
+
+
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(touch: Touch, tmp_path: Path) -> None:
+    touch("run[1]/a.jpg", "run1/b.jpg", "run2/c.jpg")
+
+    def found(given: str) -> list[str]:
+        return [
+            str(each.path.relative_to(tmp_path))
+            for each in find_queries(str(tmp_path / given), tmp_path / "o")
+        ]
+
+    assert found("run[1]/*.jpg") == ["run[1]/a.jpg"]
+    assert found("run[1]/**/*.jpg") == ["run[1]/a.jpg"]
+    assert found("run[12]/*.jpg") == ["run1/b.jpg", "run2/c.jpg"]

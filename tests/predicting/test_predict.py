@@ -74,7 +74,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 RESULTS = [f"{kind}/{n}.{ending}" for kind, ending in (("masks", "png"), ("overlays", "jpg")) for n in "012"]
-FINISHED = sorted([*RESULTS, "masks/class_names.txt", "summary.json"])
+FINISHED = sorted([*RESULTS, "masks/class_names.txt", "summary.json", "supports.jpg"])
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools under NumPy 2
@@ -145,7 +145,7 @@ def test_an_interrupted_run_goes_on(call: Call, folder: Path, monkeypatch: pytes
     outcome = call(*GIVEN)
     assert outcome.code == 130
     assert "1 of 3 images are done; the same command with resume=true goes on" in outcome.out
-    assert files(folder / "out") == ["masks/0.png", "overlays/0.jpg", "summary.unfinished"]
+    assert files(folder / "out") == ["masks/0.png", "overlays/0.jpg", "summary.unfinished", "supports.jpg"]
 
     again: list[str] = []
     monkeypatch.setattr(run, "write", lambda r, q, t: (again.append(q.name), whole(r, q, t)))

@@ -27,7 +27,7 @@ def read_json(path: Path) -> Any:
 def parse_json(content: bytes, what: str) -> Any:
     """What a file's bytes hold; ``what`` it is, for messages. Raises DataError where it is no JSON."""
     try:
-        return json.loads(content.decode("utf-8-sig"))  # some tools on Windows begin with a mark
+        return json.loads(content)  # finds the encoding; tools on Windows write a mark before it
     except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors are ValueErrors
         raise DataError(f"{what} is no JSON ({error}): export it again") from None
 

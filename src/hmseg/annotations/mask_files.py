@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from hmseg.annotations.images import Images
 from hmseg.annotations.label_maps import read_label_maps, read_names, refuse_several
 from hmseg.annotations.marked import Found, Marked
 from hmseg.data.mask_meaning import Reading
-from hmseg.data.opening import ENDINGS
+from hmseg.data.pairs import MASK_MARK, images_in, pair_apart, pair_beside, visible
 from hmseg.errors import ConfigError
 
 MASK_ENDINGS = (".png", ".tif", ".tiff")
-"""Of masks that lie beside their images."""
-MASK_MARK = "_mask"
-"""At the end of a mask's stem, where the image has the mask's ending too."""
+"""Of masks that lie in a folder of their own."""
 VOC_IMAGES = "JPEGImages"
 FOLDERS = (
     ("images", "masks"),
@@ -47,24 +44,19 @@ def find_pairs(folder: Path) -> list[tuple[Path, Path]]:
     Raises:
         ConfigError: an image without a mask or the other way round, or several that fit.
     """
-    if apart := _apart(folder):
-        pictures = images_in(visible(apart[0]))
-        masks = {each.stem: each for each in images_in(visible(apart[1]))}
-        if apart[0].name == VOC_IMAGES:  # most of VOC's own images have no mask
-            pictures = [each for each in pictures if each.stem in masks]
-    else:
-        files = images_in(visible(folder))
-        masks = _masks_among(files)
-        pictures = [each for each in files if each not in masks.values()]
-    stems = Counter(each.stem for each in pictures)
-    if twice := [stem for stem, count in stems.items() if count > 1]:
-        raise ConfigError(f"support={folder}: several images are called {twice[0]}; leave one")
-    if not pictures:
+    apart = _apart(folder)
+    found = pair_apart(*apart) if apart else pair_beside(folder)
+    if found.alike:
+        one, other = found.alike[0]
+        raise ConfigError(f"support={folder}: {one.name} and {other.name} could both be meant; leave one")
+    # Most of VOC's own images have no mask.
+    without_mask = [] if apart and apart[0].name == VOC_IMAGES else found.lone_images
+    for lone, kind in ((without_mask, "mask"), (found.lone_masks, "image")):
+        if lone:
+            raise ConfigError(f"support={folder}: there is no {kind} for {lone[0].name}; {LAYOUT}")
+    if not found.pairs:
         raise ConfigError(f"support={folder}: no image with a mask in it; {LAYOUT}")
-    for found, wanted, kind in ((stems, masks, "mask"), (masks, stems, "image")):
-        if lone := sorted(set(found) - set(wanted)):
-            raise ConfigError(f"support={folder}: there is no {kind} for {lone[0]}; {LAYOUT}")
-    return [(each, masks[each.stem]) for each in pictures]
+    return list(found.pairs.values())
 
 
 def _pairs_of(folder: Path, given: Path, root: Path | None) -> list[tuple[Path, Path]]:
@@ -144,27 +136,3 @@ def _apart(folder: Path) -> tuple[Path, Path] | None:
         if (folder / images).is_dir() and (folder / masks).is_dir():
             return folder / images, folder / masks
     return None
-
-
-def _masks_among(files: Sequence[Path]) -> dict[str, Path]:
-    """The masks by their images' stems, where both lie in one folder."""
-    others = {each.stem for each in files if each.suffix.lower() not in MASK_ENDINGS}
-    candidates = [each for each in files if each.suffix.lower() in MASK_ENDINGS]
-    marked = {
-        each.stem.removesuffix(MASK_MARK): each
-        for each in candidates
-        if each.stem.endswith(MASK_MARK) and each.stem not in others
-    }
-    return {
-        each.stem: each for each in candidates if each.stem in others and each.stem not in marked
-    } | marked
-
-
-def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, in order, but for hidden files."""
-    return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
-
-
-def images_in(files: Iterable[Path]) -> list[Path]:
-    """The images among the files, by their endings, in order."""
-    return sorted(each for each in files if each.suffix.lower() in ENDINGS and not each.is_dir())

@@ -160,6 +160,7 @@ class CocoJsonSourceConfig:
     rule: str = MISSING
     novel: str = MISSING
     draw: str = MISSING
+    strict: bool = False
 
 
 @dataclass
@@ -173,6 +174,7 @@ class CocoJsonConfig(DatasetConfig):
     rule: str = MISSING
     novel: str = MISSING
     draw: str = MISSING
+    strict: bool = _key(False, "refuse a file with entries that can't be used, instead of leaving them out")
     source: CocoJsonSourceConfig = field(default_factory=CocoJsonSourceConfig)
 
 

@@ -68,7 +68,7 @@ class CocoSource:
         novel: str = "keep",
     ) -> None:
         self.novel = check_novel(novel)
-        self.root = Path(root)
+        self.root = Path(root).expanduser()
         self._files = CocoFiles(self.root, masks)
         self.splits = find_lists(splits, self.root, "coco", (*coco_lists.TEXT, *coco_lists.PICKLES))
         self._by_class: dict[tuple[str, int | None], ByClass] = {}

@@ -63,7 +63,7 @@ class Coco2PascalSource:
     @property
     def lists(self) -> Lists:
         """``published`` where those of both are; of PASCAL alone where there is no COCO to train on."""
-        if self.pascal.lists == "own" or not Path(self._coco[0]).is_dir():
+        if self.pascal.lists == "own" or not Path(self._coco[0]).expanduser().is_dir():
             return self.pascal.lists
         return self.coco.lists
 

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmseg.data.coco_lists import YEARS, year_of
+from hmseg.data.coco_lists import CLASSES, YEARS, year_of
 from hmseg.data.coco_masks import JsonMasks
 from hmseg.data.lists import check_folder, names_in
-from hmseg.data.presence import Shown, file_state, folder_state, read_presence
+from hmseg.data.presence import Shown, file_state, folder_state, read_shown, shown
 from hmseg.data.reading import check_same_size, read_image, read_label_map
 from hmseg.errors import DataError
+
+COMPARED = 20
+"""Masks that are held against the annotations, where both are there."""
+VOID = 255
+_UNUSED = frozenset((12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
+_CATEGORIES = tuple(number for number in range(1, 91) if number not in _UNUSED)
+"""COCO's own category ids, in the order of the classes."""
+REMEDY = (
+    "mask files hold 1 to 80 in the order of COCO's category ids, which themselves run to 90: make them with "
+    "python -m hmseg.prepare dataset=coco, or set dataset.masks=json"
+)
+
+
+def check_contiguous(largest: int, path: str) -> None:
+    """Raises DataError for a number that only COCO's own category ids reach."""
+    if largest > CLASSES:
+        raise DataError(f"mask {path} holds the number {largest}, 1 to {CLASSES} were expected: {REMEDY}")
+
+
+def _numbers(classes: Iterable[int]) -> str:
+    """Classes as masks have them."""
+    return ", ".join(str(each + 1) for each in classes) or "none"
 
 
 def _year(name: str) -> str:
@@ -49,7 +72,9 @@ class CocoFiles:
         """The folder of the PNG masks, None where they are painted."""
         if masks == "json":
             return None
-        choices = [self.root / "masks", self.root / "annotations"] if masks is None else [Path(masks)]
+        choices = (
+            [self.root / "masks", self.root / "annotations"] if masks is None else [Path(masks).expanduser()]
+        )
         for folder in choices:
             if any((folder / year).is_dir() for year in YEARS.values()):
                 return folder
@@ -90,7 +115,10 @@ class CocoFiles:
         """The mask of an image: (H, W) uint8, 0 background, else class + 1. Raises DataError."""
         if self._masks is None:
             return self._json[_year(name)].label_map(name)
-        return read_label_map(self.paths(name)[1])
+        path = self.paths(name)[1]
+        labels = read_label_map(path)
+        check_contiguous(int(labels.max(where=labels != VOID, initial=0)), str(path))
+        return labels
 
     def read(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Photo (H, W, 3) and mask (H, W) of an image. Raises DataError with the file's name."""
@@ -110,7 +138,38 @@ class CocoFiles:
         state = file_state(self._json[year].path) if self._masks is None else ""
         if self._masks is not None:
             state = folder_state(self._masks / year, ".png")
-        return read_presence(names, self.label_map, state, self.root, f"coco-{year}")
+        lock, compared = Lock(), list[bool]()
+
+        def look(name: str) -> Shown:
+            with lock:
+                if not compared:
+                    self._compare(year, names)
+                    compared.append(True)
+            return shown(self.label_map(name))
+
+        return read_shown(names, look, state, self.root, f"coco-{year}")
+
+    def _compare(self, year: str, names: Sequence[str]) -> None:
+        """Refuses masks whose numbers are not those of the annotations, where these are there too.
+
+        Where lists are made from masks everything hangs on their numbers, and up to 80 COCO's own ids look
+        like classes. A few masks say enough.
+        """
+        if self._masks is None or not self._json[year].path.is_file():
+            return
+        as_classes, as_ids, first = 0, 0, ""
+        for name in names[:: max(1, len(names) // COMPARED)]:
+            found, expected = shown(self.label_map(name)).any, shown(self._json[year].label_map(name)).any
+            if not found or found == expected:
+                as_classes += 1
+            elif set(found) <= {_CATEGORIES[each] - 1 for each in expected}:
+                as_ids += 1
+                first = first or (
+                    f"mask {self.paths(name)[1]} shows the classes {_numbers(found)}, its annotations in "
+                    f"{self._json[year].path} say {_numbers(expected)}"
+                )
+        if as_ids > as_classes:
+            raise DataError(f"{first}: {REMEDY}")
 
     def __getstate__(self) -> dict[str, object]:
         """Without the names of all files: workers read what they are told to."""

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmseg.data.coco_shapes import Shape, paint
+from hmseg.data.opening import MOST_PIXELS
 from hmseg.errors import DataError
 
 OVERLAP_RULE = "crowds below all others, of the others the one with fewer pixels on top, of equals the later"
 MAX_CLASSES = 254
 """Pixels are bytes: 0 is background, 255 void."""
-_MAX_PIXELS = 100_000_000  # of one image; a mistyped size would take all memory
 _Id = int | str
 _FAST = 1  # zlib's level: the file shrinks to about a third, a record opens in microseconds
 
@@ -143,7 +143,7 @@ class JsonMasks:
 
 
 def _read(path: Path) -> _Table:
-    content = _parse(path)
+    content = parse_coco(path)
     classes, class_names = _categories(content, path)
     sizes, files = _images(content, path)
     shapes = _annotations(content, classes, sizes, path)
@@ -155,10 +155,14 @@ def _read(path: Path) -> _Table:
     return _Table(class_names, files, offsets, b"".join(records))
 
 
-def _parse(path: Path) -> dict[str, list[dict[str, Any]]]:
+def parse_coco(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The lists of images, annotations and categories of a COCO file, in any of Unicode's encodings.
+
+    Raises:
+        DataError: it can't be read, is no JSON, or has no such lists.
+    """
     try:
-        with path.open(encoding="utf-8") as file:
-            content = json.load(file)
+        content = json.loads(path.read_bytes())  # finds the encoding; tools on Windows write a mark before it
     except OSError as error:
         raise DataError(f"annotation file {path} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors are ValueErrors
@@ -196,7 +200,12 @@ def _images(content: Mapping[str, Any], path: Path) -> tuple[dict[_Id, tuple[int
         if not isinstance(image_id, int | str) or not isinstance(file, str):
             raise DataError(f"{path}: an image lacks a usable id or file_name: {str(image)[:80]}")
         whole = type(height) is int and type(width) is int
-        if not whole or min(height, width) < 1 or height * width > _MAX_PIXELS:
+        if whole and height * width > MOST_PIXELS:
+            raise DataError(
+                f"{path}: image {image_id} has {width}x{height} pixels, more than the "
+                f"{MOST_PIXELS / 1e6:.0f} million that are opened at once"
+            )
+        if not whole or min(height, width) < 1:
             raise DataError(f"{path}: image {image_id} has no usable height and width ({height}, {width})")
         stem = PurePosixPath(file).stem
         if stem in stems or image_id in sizes:

@@ -57,6 +57,17 @@ def paint(height: int, width: int, shapes: Sequence[Shape], where: str) -> NDArr
     return np.ascontiguousarray(labels.reshape(width, height).T)
 
 
+def check_shape(segmentation: Any, height: int, width: int, where: str) -> None:
+    """Raises DataError, which begins with ``where``, for what :func:`paint` can't paint; paints nothing."""
+    if isinstance(segmentation, Mapping):
+        _checked_runs(segmentation, height, width, where)
+        return
+    if not isinstance(segmentation, list) or not segmentation:
+        raise DataError(f"{where}: expected a list of polygons or run lengths, got {str(segmentation)[:40]}")
+    for points in segmentation:
+        _polygon(points, height, width, where)
+
+
 def union(height: int, width: int, runs: Iterable[NDArray[np.int64]]) -> NDArray[np.bool_]:
     """(H, W), true where any of the run lengths of :func:`runs_of` has an object.
 

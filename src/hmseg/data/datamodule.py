@@ -20,7 +20,7 @@ from hmseg.data.manifest import Manifest, check_manifest
 from hmseg.data.numbers import at_least, height_width, or_none, seeds_of
 from hmseg.data.protocols import find_protocol, seeded_episodes
 from hmseg.data.sampler import TrainSampler, eval_items
-from hmseg.data.source import Listing, Source, Split
+from hmseg.data.source import Listing, Source, Split, class_names_of
 from hmseg.errors import ConfigError, unknown
 from hmseg.files import chosen_folder
 
@@ -111,8 +111,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.source = source = select(source, selection)
         self.tested: frozenset[int] = frozenset()
         self.fold = fold
-        self.classes = source.classes("val", fold)
-        self.test_classes = source.classes("test", fold)
+        source.classes("test", fold)  # refuses a fold that isn't there
         self.size = height_width(size)
         self.shot = at_least("shot", shot, 1)
         self.train_shot = at_least("train_shot", train_shot, 1)
@@ -149,6 +148,37 @@ class EpisodeDataModule(pl.LightningDataModule):
         """The list that training draws from."""
         listing = self.source.listing("train", self.fold)
         return listing if self.draw == "published" else replace(listing, draw="class")
+
+    @cached_property
+    def classes(self) -> tuple[int, ...]:
+        """The classes that validation scores; see ``test_classes``."""
+        return self._scored("val")
+
+    @cached_property
+    def test_classes(self) -> tuple[int, ...]:
+        """The classes that the test scores: the fold's, and of a user's own data those with an episode.
+
+        As published, a class of a benchmark without an episode counts as IoU 0. On one's own data it is left
+        out, with a warning.
+        """
+        return self._scored("test")
+
+    def _scored(self, split: Split) -> tuple[int, ...]:
+        every = self.source.classes(split, self.fold)
+        if not getattr(self.source, "own_data", False):
+            return every
+        specs = self.val_specs if split == "val" else self.test_specs
+        seen = {spec.class_id for spec in specs}
+        if lacking := [class_names_of(self.source, split)[each] for each in every if each not in seen]:
+            log.warning(
+                "fold %s: no %s episode of %s; the mean is over the other %d of %d classes",
+                self.fold,
+                {"val": "validation", "test": "test"}[split],
+                ", ".join(lacking),
+                len(every) - len(lacking),
+                len(every),
+            )
+        return tuple(each for each in every if each in seen)
 
     @cached_property
     def val_specs(self) -> tuple[EpisodeSpec, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from hmseg.data.displayed import as_displayed
 from hmseg.data.episode import Sample
@@ -12,27 +13,25 @@ from hmseg.data.lists import check_folder
 from hmseg.data.mask_files import SETTING, read_object_mask
 from hmseg.data.mask_meaning import check_reading
 from hmseg.data.own_folds import OwnFolds
+from hmseg.data.pairs import not_read_note, pair_apart, pair_beside, visible
 from hmseg.data.reading import read_photo
 from hmseg.data.source import Listing, Lists, Split, check_split
 from hmseg.errors import DataError
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")
-_BESIDE = (".jpg", ".jpeg")
-"""Images in one folder with their masks: masks are never JPEGs, whose values are blurred."""
+log = logging.getLogger(__name__)
 
 
 class FolderSource:
     """Reads a folder of classes, the FSS-1000 layout generalised; a :class:`~hmseg.data.source.Source`.
 
-    Each class is a folder ``root/CLASS`` with either ``N.jpg`` and ``N.png`` beside each other, or folders
-    ``images`` and ``masks`` with files of the same names. Photos and masks are taken as they are displayed
-    (EXIF); what a mask means: see ``hmseg.data.mask_meaning``. Nothing is known of other classes in an
-    image. Training takes every image of the trained classes once an epoch, the test every image of the
-    held-out ones.
+    Each class is a folder ``root/CLASS`` with either ``N.jpg`` and ``N.png`` (or ``N_mask.png``) beside each
+    other, or folders ``images`` and ``masks`` with files of the same names (`hmseg.data.pairs`). Photos and
+    masks are taken as they are displayed (EXIF); what a mask means: see `hmseg.data.mask_meaning`. Nothing is
+    known of other classes in an image. Training takes every image of the trained classes once an epoch, the
+    test every image of the held-out ones.
 
     Args:
-        root: the folder of the classes; names beginning with a dot or ``_`` are left out.
+        root: the folder of the classes; names beginning with a dot or ``_`` are left out, empty ones too.
         folds: how many.
         seed: of drawing the classes into folds.
         held_out: the classes of each fold by name, instead of drawing them; ``folds`` lists.
@@ -45,6 +44,7 @@ class FolderSource:
 
     name = "folder"
     lists: Lists = "own"
+    own_data = True
 
     def __init__(
         self,
@@ -56,12 +56,18 @@ class FolderSource:
     ) -> None:
         self.mask = check_reading(mask, SETTING)
         self.reading = f"displayed, masks {self.mask}"  # other than that, kept images are not the same
-        self.root = Path(root)
+        self.root = Path(root).expanduser()
         check_folder(self.root, "data root", "set dataset.root to the folder with a folder for each class")
-        with os.scandir(self.root) as entries:
-            found = [each.name for each in entries if each.is_dir() and each.name[0] not in "._"]
-        self._pairs = {name: _pair_up(self.root / name) for name in sorted(found)}
+        folders = [each for each in visible(self.root) if each.is_dir() and not each.name.startswith("_")]
+        pairs = {normalize("NFC", each.name): _pair_up(each) for each in folders}
+        self._pairs = {name: pairs[name] for name in sorted(pairs) if pairs[name]}
         self.class_names: tuple[str, ...] = tuple(self._pairs)
+        if empty := [name for name in pairs if not pairs[name]]:
+            log.warning(
+                "%s: left out %d folders without images (%s)", self.root, len(empty), ", ".join(empty)
+            )
+        if note := not_read_note(file for each in folders for file in each.rglob("*")):
+            log.warning("%s: %s", self.root, note)
         self._folds = OwnFolds("folder", self.class_names, folds, seed, held_out)
         self.folds = folds
 
@@ -90,7 +96,7 @@ class FolderSource:
         if not self.has(name):
             raise DataError(f"{self.root} has no image {name!r} with a mask")
         folder, _, stem = name.partition("/")
-        return tuple(self.root / folder / file for file in self._pairs[folder][stem])
+        return self._pairs[folder][stem]
 
     def read(self, name: str, class_id: int) -> Sample:
         """One image and its mask.
@@ -116,30 +122,18 @@ class FolderSource:
         return Sample(photo.pixels, mask, void)
 
 
-def _pair_up(folder: Path) -> Mapping[str, tuple[str, str]]:
-    """Image and mask of each stem, as paths below the class's folder."""
+def _pair_up(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Image and mask of each stem."""
     apart = (folder / "images").is_dir() and (folder / "masks").is_dir()
-    images = _by_stem(folder / "images" if apart else folder, IMAGES if apart else _BESIDE)
-    masks = _by_stem(folder / "masks" if apart else folder, MASKS)
-    alone = [f"{images[stem]} (no mask)" for stem in sorted(images.keys() - masks.keys())]
-    alone += [f"{masks[stem]} (no image)" for stem in sorted(masks.keys() - images.keys())]
-    if alone or not images:
+    found = pair_apart(folder / "images", folder / "masks") if apart else pair_beside(folder)
+    if found.alike:
+        one, other = found.alike[0]
+        raise DataError(f"{one.parent} has both {one.name} and {other.name}: keep one of them")
+    if alone := sorted(each.name for each in (*found.lone_images, *found.lone_masks)):
         shown = ", ".join(alone[:5]) + (", ..." if len(alone) > 5 else "")
-        what = f"{len(alone)} files without a partner: {shown}" if alone else "no images"
         raise DataError(
-            f"class folder {folder} has {what}; each image N.jpg needs a mask N.png beside it, or put them "
-            "into images/ and masks/ under the same names (folders to be left out begin with _)"
+            f"class folder {folder} has {len(alone)} files without a partner: {shown}; each image N.jpg "
+            "needs a mask N.png or N_mask.png beside it, or put them into images/ and masks/ under the same "
+            "names (folders to be left out begin with _)"
         )
-    prefix = ("images/", "masks/") if apart else ("", "")
-    return {stem: (f"{prefix[0]}{images[stem]}", f"{prefix[1]}{masks[stem]}") for stem in images}
-
-
-def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for file in sorted(os.listdir(folder)):
-        stem, suffix = os.path.splitext(file)
-        if suffix.lower() in suffixes and not file.startswith("."):
-            if stem in found:
-                raise DataError(f"{folder} has both {found[stem]} and {file}: keep one of them")
-            found[stem] = file
-    return found
+    return found.pairs

@@ -112,7 +112,7 @@ class FssSource:
     separate_validation = True  # its validation classes are neither trained on nor tested
 
     def __init__(self, root: str | Path, splits: str | Path | None = None) -> None:
-        self.root = Path(root)
+        self.root = Path(root).expanduser()
         check_folder(self.root, "FSS-1000 root", "set dataset.root to the folder with a folder per category")
         self.splits = find_lists(splits, self.root, "fss", tuple(_FILES.values()))
         self._categories = self._drawn() if self.splits is None else read_categories(self.splits)
@@ -123,7 +123,12 @@ class FssSource:
 
     def _drawn(self) -> dict[Split, tuple[str, ...]]:
         with os.scandir(self.root) as entries:
-            names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+            names = [
+                entry.name
+                for entry in entries
+                if entry.is_dir()
+                and not entry.name.startswith((".", "__MACOSX"))  # macOS puts it in archives
+            ]
         if len(names) < len(SPLITS):
             raise DataError(
                 f"{self.root} has {len(names)} folders of categories, at least {len(SPLITS)} were expected: "
@@ -166,7 +171,8 @@ class FssSource:
                     missing.append(f"{category}/*.jpg")
                 missing += [f"{category}/{stem}.png" for stem in sorted(photos - masks)]
                 missing += [f"{category}/{stem}.jpg" for stem in sorted(masks - photos)]
-            refuse_missing(missing, f"{split} list in {self.splits or self.root}", self.root)
+            listed = self.splits is not None
+            refuse_missing(missing, f"{split} list in {self.splits or self.root}", self.root, listed)
             self._listings[split] = category_listing(self._categories[split], self._first(split), images)
         return self._listings[split]
 

@@ -84,7 +84,7 @@ def find_lists(splits: str | Path | None, root: Path, benchmark: str, wanted: Se
     Raises:
         DataError: the folder given does not exist or holds no such lists.
     """
-    given = root / "splits" if splits is None else Path(splits)
+    given = root / "splits" if splits is None else Path(splits).expanduser()
     if splits is None and not given.is_dir():
         return None
     check_folder(
@@ -148,18 +148,22 @@ def names_in(folder: Path, suffix: str) -> frozenset[str]:
         return frozenset()
 
 
-def refuse_missing(missing: Sequence[str], lists: str, root: Path) -> None:
+def refuse_missing(missing: Sequence[str], lists: str, root: Path, listed: bool = True) -> None:
     """Raises DataError where files that lists name are missing: how many, the first five, what to do.
 
     Args:
         missing: the missing files.
         lists: which lists name them, such as ``val lists of fold 1 in …``.
         root: where they were expected.
+        listed: are there lists in files?
     """
     if missing:
+        remedy = (
+            ", cut the lists to the images that are there, or set dataset.splits to another folder of lists"
+        )
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DataError(
             f"{len(missing)} file{'s' * (len(missing) > 1)} named by the {lists} "
-            f"{'are' if len(missing) > 1 else 'is'} missing under {root}: {shown}; complete the folder, cut "
-            "the lists to the images that are there, or set dataset.splits to another folder of lists"
+            f"{'are' if len(missing) > 1 else 'is'} missing under {root}: {shown}; complete the "
+            f"folder{remedy if listed else ' or take the category away'}"
         )

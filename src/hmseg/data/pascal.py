@@ -61,7 +61,7 @@ class PascalSource:
 
     def __init__(self, root: str | Path, splits: str | Path | None = None, novel: str = "keep") -> None:
         self.novel = check_novel(novel)
-        self.root = Path(root)
+        self.root = Path(root).expanduser()
         self._images = self.root / "JPEGImages"
         self._masks = self.root / "SegmentationClassAug"
         check_folder(self.root, "PASCAL root", "set dataset.root to the VOC2012 folder")

@@ -129,11 +129,22 @@ def read_presence(
     root: Path,
     what: str,
 ) -> Mapping[str, Shown]:
+    """What every label map shows: as :func:`read_shown`, of what reads one, (H, W) uint8 of class + 1."""
+    return read_shown(names, lambda name: shown(label_map(name)), state, root, what)
+
+
+def read_shown(
+    names: Sequence[str],
+    look: Callable[[str], Shown],
+    state: str,
+    root: Path,
+    what: str,
+) -> Mapping[str, Shown]:
     """What every mask shows, from the cache where that is up to date, else from the masks.
 
     Args:
         names: the images.
-        label_map: reads the mask of one, (H, W) uint8 of class + 1.
+        look: reads the mask of one and says what it shows; see :func:`shown`.
         state: of the masks; a cache made in another one is made again.
         root: the data set's folder; the cache goes into its folder ``.hmseg``, or, where that can't be
             written, into the user's own cache folder.
@@ -147,7 +158,7 @@ def read_presence(
             return {name: kept[name] for name in names}
     log.info("reading %d masks of %s once, to know which classes they show", len(names), what)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda name: shown(label_map(name)), names, chunksize=16)
+        found = pool.map(look, names, chunksize=16)
         bar = tqdm(found, desc=f"masks of {what}", total=len(names), unit="mask", leave=False, disable=None)
         presence = dict(zip(names, bar, strict=True))
     _keep(_places(root, what), state, presence)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from hmseg.annotations.mask_files import images_in, visible
 from hmseg.data.opening import ENDINGS
+from hmseg.data.pairs import images_in, visible
 from hmseg.errors import ConfigError
 
 
@@ -46,9 +46,9 @@ def find_queries(given: str, out: Path) -> list[Query]:
     elif path.is_file():  # whatever its ending: it was named
         files, root = [path], path.parent
     else:
-        matches = [Path(each) for each in glob.glob(str(path), recursive=True)]
+        root, rest = _fixed_part(path)
+        matches = [root / each for each in glob.glob(rest, root_dir=root, recursive=True)]
         files = images_in(each for each in matches if each.is_file())
-        root = _fixed_part(path)
     inside = out.resolve()
     files = [each for each in sorted(files) if not each.resolve().is_relative_to(inside)]
     if not files:
@@ -72,11 +72,9 @@ def _named(files: Sequence[Path], root: Path) -> list[Query]:
     ]
 
 
-def _fixed_part(pattern: Path) -> Path:
-    """The folder up to the first part with a wild card."""
-    parts = []
-    for part in pattern.parent.parts:
-        if glob.has_magic(part):
-            break
-        parts.append(part)
-    return Path(*parts)
+def _fixed_part(pattern: Path) -> tuple[Path, str]:
+    """The folder up to the first part that is a wild card, and the rest; a folder ``run[1]`` is none."""
+    root, parts = Path(), list(pattern.parts)
+    while len(parts) > 1 and (not glob.has_magic(parts[0]) or (root / parts[0]).exists()):
+        root /= parts.pop(0)
+    return root, str(Path(*parts))

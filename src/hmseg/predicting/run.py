@@ -24,6 +24,7 @@ from hmseg.segmenter import Segmentation, Segmenter
 from hmseg.segmenter.images import Pixels, to_pixels
 from hmseg.segmenter.loading import find_checkpoint
 from hmseg.segmenter.segmentation import save_image
+from hmseg.visualise.mask_sheet import Shown, write_sheet
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def _segment(
         if all(path.is_file() for path in targets.of_image(name))
     }
     journal.start(done)
+    if targets.overlays:
+        write_sheet(targets.supports, supports_shown(segmenter))
     failed: list[dict[str, str]] = []
     left = [query for query in queries if query.name not in done]
     try:
@@ -124,6 +127,13 @@ def show_supports(segmenter: Segmenter, found: Found, reading: str | int = "auto
         segmenter.fit([each.image for each in marked], [each.mask for each in marked], name, reading)
     counts = ", ".join(f"{name} ({len(marked)})" for name, marked in found.classes.items())
     print(f"supports: {counts}")
+
+
+def supports_shown(segmenter: Segmenter) -> Iterator[Shown]:
+    """The supports as the network sees them."""
+    for name, supports in segmenter.supports.items():
+        for each in supports:
+            yield Shown(name, each.image, each.mask)
 
 
 def describe(segmenter: Segmenter, checkpoint: Path, found: Found, form: str) -> dict[str, Any]:

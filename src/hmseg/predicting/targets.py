@@ -31,6 +31,11 @@ class Targets:
         return self.out / "summary.json"
 
     @property
+    def supports(self) -> Path:
+        """The first supports with their masks, in one picture; written with the overlays."""
+        return self.out / "supports.jpg"
+
+    @property
     def journal(self) -> Path:
         """The images done so far, while some are missing: the run was stopped, or some could not be used."""
         return self.out / "summary.unfinished"
@@ -51,6 +56,8 @@ class Targets:
     def of(self, queries: Iterable[Query]) -> Iterator[Path]:
         """All files that are written."""
         yield self.summary
+        if self.overlays:
+            yield self.supports
         if self.common is not None:
             yield self.common
         for query in queries:
