@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 
@@ -55,3 +57,14 @@ def test_files_that_are_no_image(images: Images) -> None:
         read_sizes(images.root / "a.jpg")
     with pytest.raises(DataError, match=r"image .*none.jpg does not exist"):
         read_sizes(images.root / "none.jpg")
+
+
+@pytest.mark.parametrize(("named", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_in_either_form_of_unicode(
+    named: Literal["NFC", "NFD"], on_disk: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
+    path = tmp_path / normalize(on_disk, "Bär/ü.jpg")
+    path.parent.mkdir()
+    path.touch()
+    images = Images(tmp_path)
+    assert images.find(normalize(named, "Bär/ü.jpg")) == images.find_stem(normalize(named, "Bär/ü")) == path

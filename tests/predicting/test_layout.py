@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hmseg.errors import ConfigError
-from hmseg.predicting.layout import Query, find_queries
+from hmseg.predicting.layout import Query, find_queries, queries_not_read
 from hmseg.predicting.targets import Targets
 
 Touch = Callable[..., None]
@@ -89,3 +89,15 @@ def test_brackets_in_the_name_of_a_folder_are_no_pattern(touch: Touch, tmp_path:
     assert found("run[1]/*.jpg") == ["run[1]/a.jpg"]
     assert found("run[1]/**/*.jpg") == ["run[1]/a.jpg"]
     assert found("run[12]/*.jpg") == ["run1/b.jpg", "run2/c.jpg"]
+
+
+def test_images_in_formats_that_are_not_read_are_counted(touch: Touch, tmp_path: Path) -> None:
+    touch("a.jpg", "b.heic", "c.AVIF", "d.txt", "e.gif", "f.jfif", "only/a.heic")
+    assert [each.name for each in find_queries(str(tmp_path), tmp_path / "out")] == ["a", "e", "f"]
+    for given in (tmp_path, tmp_path / "*"):
+        assert "left out 2 images in formats that are not read here (b.heic, c.AVIF)" in str(
+            queries_not_read(str(given))
+        )
+    assert queries_not_read(str(tmp_path / "a.jpg")) is queries_not_read(str(tmp_path / "*.jpg")) is None
+    with pytest.raises(ConfigError, match=r"in this folder \(left out 1 image in a format that is not"):
+        find_queries(str(tmp_path / "only"), tmp_path / "out")

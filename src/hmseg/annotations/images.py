@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from hmseg.data.opening import ENDINGS
@@ -47,8 +48,8 @@ class Images:
             for name in sorted(names):
                 path = Path(folder, name)
                 if path.suffix.lower() in ENDINGS and not name.startswith(".") and path not in without:
-                    self._by_name[name].append(path)
-                    self._by_stem[path.stem].append(path)
+                    self._by_name[normalize("NFC", name)].append(path)
+                    self._by_stem[normalize("NFC", path.stem)].append(path)
 
     def find(self, name: str) -> Path | None:
         """The image of a name, folders and all, or None.
@@ -64,7 +65,7 @@ class Images:
 
     def _named(self, files: Mapping[str, Sequence[Path]], name: str) -> Path | None:
         for last in plain_names(name):
-            if found := files.get(last):
+            if found := files.get(normalize("NFC", last)):
                 return self._nearest(found, _parts(name)[:-1], name)
         return None
 
@@ -100,7 +101,7 @@ def _common(found: Sequence[str], named: Sequence[str]) -> int:
     """How many folders agree, from the last one up."""
     count = 0
     for one, other in zip(reversed(found), reversed(named), strict=False):
-        if one != other:
+        if normalize("NFC", one) != normalize("NFC", other):
             break
         count += 1
     return count

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from hmseg.data.opening import ENDINGS
-from hmseg.data.pairs import images_in, visible
+from hmseg.data.pairs import images_in, not_read_note, visible
 from hmseg.errors import ConfigError
 
 
@@ -41,22 +41,35 @@ def find_queries(given: str, out: Path) -> list[Query]:
         ConfigError: no such file, or no image among those found.
     """
     path = Path(given).expanduser()
-    if path.is_dir():
-        files, root = images_in(visible(path)), path
-    elif path.is_file():  # whatever its ending: it was named
-        files, root = [path], path.parent
-    else:
-        root, rest = _fixed_part(path)
-        matches = [root / each for each in glob.glob(rest, root_dir=root, recursive=True)]
-        files = images_in(each for each in matches if each.is_file())
+    matched, root = _matched(path)
+    files = matched if path.is_file() else images_in(matched)  # one that was named has any ending
     inside = out.resolve()
     files = [each for each in sorted(files) if not each.resolve().is_relative_to(inside)]
     if not files:
         what = "no image in this folder" if path.is_dir() else "no image there"
+        note = not_read_note(matched)
         raise ConfigError(
-            f"query={given}: {what}; give an image, a folder of images ({', '.join(ENDINGS)}) or a pattern"
+            f"query={given}: {what}{f' ({note})' if note else ''}; give an image, a folder of images "
+            f"({', '.join(ENDINGS)}) or a pattern"
         )
     return _named(files, root)
+
+
+def queries_not_read(given: str) -> str | None:
+    """A line for images among the queries in formats that are not read; None where there are none."""
+    path = Path(given).expanduser()
+    return None if path.is_file() else not_read_note(_matched(path)[0])
+
+
+def _matched(path: Path) -> tuple[list[Path], Path]:
+    """The files that are meant, and the folder that they are named from."""
+    if path.is_dir():
+        return [each for each in visible(path) if each.is_file()], path
+    if path.is_file():
+        return [path], path.parent
+    root, rest = _fixed_part(path)
+    matches = [root / each for each in glob.glob(rest, root_dir=root, recursive=True)]
+    return [each for each in matches if each.is_file()], root
 
 
 def _named(files: Sequence[Path], root: Path) -> list[Query]:

@@ -14,9 +14,10 @@ from hmseg import environment
 from hmseg.annotations.marked import Found
 from hmseg.annotations.supports import find_supports
 from hmseg.annotations.writing import write_common, write_image
+from hmseg.data.pairs import not_read_note
 from hmseg.errors import DataError, HmsegError
 from hmseg.files import owned, sha256
-from hmseg.predicting.layout import Query, find_queries
+from hmseg.predicting.layout import Query, find_queries, queries_not_read
 from hmseg.predicting.summary import Journal, image_entry, summarise, write_summary
 from hmseg.predicting.targets import Targets
 from hmseg.preparation.bars import Bar
@@ -75,6 +76,10 @@ def run(request: Request) -> None:
     found = find_supports(request.support, request.name, request.support_images, request.reading)
     checkpoint = find_checkpoint(request.ckpt)
     segmenter = Segmenter.from_checkpoint(checkpoint, **request.options)
+    supports = request.support.rglob("*") if request.support.is_dir() else ()
+    for what, note in (("supports", not_read_note(supports)), ("queries", queries_not_read(request.query))):
+        if note:
+            print(f"{what}: {note}")
     show_supports(segmenter, found, request.reading)
     info = describe(segmenter, checkpoint, found, request.form)
     make_folder(targets.out)
