@@ -34,6 +34,7 @@ REFUSALS = {
     "ckpt=text.ckpt": "ckpt=text.ckpt: not a checkpoint, or a truncated one",
     "masking=hybird": "unknown option 'hybird' for masking: did you mean 'hybrid'?",
     "refine=grabcat": "unknown refine 'grabcat': did you mean 'grabcut'?",
+    "presence=-3": "presence: expected a cosine, -1 to 1, got -3",
     "port=70000": "port: expected 1 to 65535, or 0 for any that is free; got 70000",
     "port=http": "port: ",
     "max_mb=0": "max_mb: expected a number above 0 and at most 1000, got 0.0",

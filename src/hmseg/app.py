@@ -36,7 +36,11 @@ def task(cfg: DictConfig) -> None:
         from hmseg.webpage.work import Work
 
         segmenter = Segmenter.from_checkpoint(
-            cfg.ckpt, device=cfg.device, weights=cfg.backbone.weights, refine=cfg.refine
+            cfg.ckpt,
+            device=cfg.device,
+            weights=cfg.backbone.weights,
+            refine=cfg.refine,
+            presence=cfg.presence,
         )
         note = BUNDLED_NOTE if find_checkpoint(cfg.ckpt) == BUNDLED else None
         work = Work(segmenter, None if cfg.masking is None else instantiate(cfg.masking), note)

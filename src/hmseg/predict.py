@@ -52,6 +52,7 @@ def request(cfg: DictConfig) -> Request:
             "device": cfg.device,
             "precision": cfg.precision,
             "refine": cfg.refine,
+            "presence": cfg.presence,
         },
     )
 

@@ -103,10 +103,27 @@ def test_results_are_the_segmenters_and_the_summary_is_cocos(call: Call, folder:
             assert annotation["score"] == pytest.approx(score, abs=1e-4)
         assert np.array_equal(painted, labels)
         assert image["seconds"] > 0 and set(image["best_score"]) == {"cat", "dog"}
+        assert image["presence"] == pytest.approx(
+            dict(zip(expected.names, expected.presence, strict=True)), abs=1e-4
+        )
+        assert image["absent"] == []
         with Image.open(folder / "out" / image["overlay"]) as overlay:
             assert overlay.size == (image["width"], image["height"])
     assert summary(folder)["failed"] == []
     assert summary(folder)["info"]["checkpoint"]["file"] == "a.ckpt"
+
+
+def test_a_class_that_is_not_there_gets_an_empty_mask_and_is_listed(call: Call, folder: Path) -> None:
+    assert call(*GIVEN).code == 0
+    values = [image["presence"]["cat"] for image in summary(folder)["images"]]
+    least = sum(sorted(values)[:2]) / 2
+    outcome = call(*GIVEN, f"presence={least}", "overwrite=true")
+    assert outcome.code == 0
+    for image, value in zip(summary(folder)["images"], values, strict=True):
+        assert ("cat" in image["absent"]) == (value < least)
+        labels = read_label_map(folder / "out" / image["mask"])
+        assert ("cat" in image["absent"]) <= (not (labels == 1).any())
+    assert any("cat" in image["absent"] for image in summary(folder)["images"])
 
 
 def test_a_bad_file_is_listed_at_the_end_and_tried_again(call: Call, folder: Path) -> None:
@@ -199,6 +216,7 @@ REFUSALS = {
     "support=support query=photos out=out side=32": "side: expected at least 64, got 32",
     "support=support query=photos out=out batch=0": "batch: expected at least 1, got 0",
     "support=support query=photos out=out refine=guided": "unknown refine 'guided'",
+    "support=support query=photos out=out presence=2": "presence: expected a cosine, -1 to 1, got 2",
     "support=support query=photos out=out precision=half": "unknown precision 'half'",
     "support=support query=photos out=out aggregation=votes": "unknown aggregation 'votes'",
     "support=support query=photos out=out overwrite=true resume=true": "overwrite, resume: both came",

@@ -50,6 +50,7 @@ def test_a_query_is_segmented_as_the_library_does(served: Served, work: Work) ->
         file = served.ask("GET", f"/results/{found['file']}").content
         assert (layers.labels_of(file) == expected.labels).all()
         (only,) = found["classes"]
+        assert not only["absent"]
         assert only["name"] == "cat" and only["share"] == pytest.approx((expected.labels > 0).mean())
         for key in KEYS:
             assert picture(served, found[key]).shape[:2] == (80, 70)
@@ -322,3 +323,12 @@ def test_an_annotation_file_is_a_mask_and_names_its_class(served: Served) -> Non
         assert np.array_equal(marked, made.mask_of(made.PHOTOS["one"][expected]))
     answer = ask([cat, dog], "object")
     assert answer.status == 422 and "marks cat, dog: type the name of one of them" in answer.json["error"]
+
+
+def test_a_class_that_is_not_there_is_listed_as_such(
+    served: Served, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work.segmenter, "presence", 1.0)
+    _, query, _ = shown(served)
+    (only,) = served.ask("POST", "/api/predictions", {"query": query, "masking": work.own}).json["classes"]
+    assert only == {"name": "cat", "share": 0.0, "absent": True}

@@ -28,6 +28,8 @@ def check_app(cfg: DictConfig) -> None:
         raise ConfigError(f"masking: expected a node with the _target_ to build, got {masking}")
     if cfg.refine not in REFINEMENTS:
         raise ConfigError(unknown("refine", cfg.refine, REFINEMENTS))
+    if cfg.presence is not None and not -1 <= cfg.presence <= 1:
+        raise ConfigError(f"presence: expected a cosine, -1 to 1, got {cfg.presence:g}")
     if not 0 <= cfg.port <= 65535:
         raise ConfigError(f"port: expected 1 to 65535, or 0 for any that is free; got {cfg.port}")
     if not 0 < cfg.max_mb <= MOST_MB:

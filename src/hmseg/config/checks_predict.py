@@ -38,6 +38,8 @@ def check_predict(cfg: DictConfig) -> None:
         raise ConfigError(unknown("precision", cfg.precision, PRECISIONS))
     if cfg.refine not in REFINEMENTS:
         raise ConfigError(unknown("refine", cfg.refine, REFINEMENTS))
+    if cfg.presence is not None and not -1 <= cfg.presence <= 1:
+        raise ConfigError(f"presence: expected a cosine, -1 to 1, got {cfg.presence:g}")
     for key, least in (("side", LEAST_SIDE), ("batch", 1)):
         if cfg[key] is not None and cfg[key] < least:
             raise ConfigError(f"{key}: expected at least {least}, got {cfg[key]}")

@@ -28,6 +28,9 @@ class AppConfig:
     refine: str = _key(
         "grabcut", "of outlines, to the image's edges: grabcut, or none: as the network decides"
     )
+    presence: float | None = _key(
+        None, "a class less present (a cosine) gets no mask; -1: always one; null: as chosen for the backbone"
+    )
     device: str = _key("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, …")
     masking: Any = None
     backbone: AppBackboneConfig = field(default_factory=AppBackboneConfig)

@@ -51,6 +51,9 @@ class PredictConfig:
     refine: str = _key(
         "grabcut", "of outlines, to the image's edges: grabcut, or none: as the network decides"
     )
+    presence: float | None = _key(
+        None, "a class less present (a cosine) gets no mask; -1: always one; null: as chosen for the backbone"
+    )
     device: str = _key("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, …")
     precision: str = _key("auto", "auto, float32, bfloat16 or float16; auto is float32 on a CPU")
     batch: int | None = _key(None, "images that pass the backbone together; null: 8 on a GPU, else 1")

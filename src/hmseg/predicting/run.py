@@ -154,6 +154,7 @@ def describe(segmenter: Segmenter, checkpoint: Path, found: Found, form: str) ->
         "aggregation": segmenter.aggregation,
         "precision": str(segmenter.encoder.precision).removeprefix("torch."),
         "refine": segmenter.refine,
+        "presence": segmenter.presence,
         "supports_sha256": digest.hexdigest(),
         "masks": form,
     }

@@ -22,7 +22,8 @@ def image_entry(segmentation: Segmentation) -> dict[str, Any]:
     """What the summary says of one image: its size, and each class with what was found of it.
 
     A class's ``best`` is its highest score anywhere; ``score`` is the mean over the pixels labelled with it,
-    null where there are none.
+    null where there are none. ``presence`` says whether it is there at all, by class; ``absent`` lists those
+    that are not, whose masks are empty.
     """
     height, width = segmentation.labels.shape
     runs = segmentation.to_rle()
@@ -39,7 +40,11 @@ def image_entry(segmentation: Segmentation) -> dict[str, Any]:
                 "segmentation": runs[name],
             }
         )
-    return {"width": width, "height": height, "classes": found}
+    presence = {
+        name: round(value, 4) for name, value in zip(segmentation.names, segmentation.presence, strict=True)
+    }
+    absent = list(segmentation.absent)
+    return {"width": width, "height": height, "presence": presence, "absent": absent, "classes": found}
 
 
 def box(mask: NDArray[np.bool_]) -> list[int]:

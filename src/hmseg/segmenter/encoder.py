@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from hmseg.networks.kept import KeptSupport, keep_support, segment
 from hmseg.segmenter.device import computing
 from hmseg.segmenter.images import Pixels
 from hmseg.segmenter.masks import Mask
+from hmseg.segmenter.presence import presence
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,18 @@ class Support:
     mask: Mask
     size: tuple[int, int]
     kept: KeptSupport
+
+
+class Answer(NamedTuple):
+    """What the network says of one class in B images.
+
+    Attributes:
+        logits: (B, K, 2, side, side).
+        presence: how present the class is in each, see :func:`hmseg.segmenter.presence.presence`.
+    """
+
+    logits: Tensor
+    presence: list[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +93,16 @@ class Encoder:
             shown = torch.from_numpy(mask).to(self.device)
             return keep_support(self.network, self.squares([image])[0], shown)
 
-    def logits(self, images: Sequence[Pixels], by_class: Sequence[Sequence[Support]]) -> list[Tensor]:
-        """For each class (B, K, 2, side, side); the B images pass the backbone once for all classes."""
+    def answers(self, images: Sequence[Pixels], by_class: Sequence[Sequence[Support]]) -> list[Answer]:
+        """One for each class; the B images pass the backbone once for all."""
         with computing(self.device, self.precision):
             query = self.network.encode_query(self.squares(images))
-            kept = [[each.kept for each in supports] for supports in by_class]
-            return [segment(self.network, query, each, (self.side, self.side)) for each in kept]
+            answers = []
+            for supports in by_class:
+                kept = [each.kept for each in supports]
+                logits = segment(self.network, query, kept, (self.side, self.side))
+                answers.append(Answer(logits, presence(self.network, query, kept, logits)))
+            return answers
 
     def squares(self, images: Sequence[Pixels]) -> Tensor:
         """(B, 3, side, side), resized and normalised, on the device."""

@@ -30,6 +30,8 @@ class Segmentation:
             against each other.
         names: of the classes, in the order in which they were fitted.
         image: (H, W, 3) uint8, the image itself.
+        presence: how present each class is, see :func:`hmseg.segmenter.presence.presence`.
+        absent: the classes that are too little present to be looked for; their masks are empty.
     """
 
     labels: NDArray[np.int32]
@@ -37,6 +39,8 @@ class Segmentation:
     foreground: NDArray[np.bool_]
     names: tuple[str, ...]
     image: NDArray[np.uint8]
+    presence: tuple[float, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def mask(self) -> NDArray[np.bool_]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hmseg.annotations.supports import find_supports
 from hmseg.data.mask_meaning import Reading
@@ -23,10 +22,11 @@ from hmseg.networks import FewShotNetwork
 from hmseg.networks.shots import JOINED, find_aggregation
 from hmseg.segmenter.deciding import decide, label
 from hmseg.segmenter.device import find_device, find_precision
-from hmseg.segmenter.encoder import Encoder, Support
+from hmseg.segmenter.encoder import Answer, Encoder, Support
 from hmseg.segmenter.images import ImageLike, Pixels, to_photo, to_pixels
 from hmseg.segmenter.loading import load
 from hmseg.segmenter.masks import MaskLike, to_mask
+from hmseg.segmenter.presence import least_presence
 from hmseg.segmenter.refining import check_refinement, refined
 from hmseg.segmenter.segmentation import Segmentation
 
@@ -51,6 +51,9 @@ class Segmenter:
         precision: ``auto`` (CUDA: bfloat16 or float16, else float32), ``float32``, ``bfloat16``, ``float16``.
         refine: how outlines are moved to the image's edges: ``grabcut``, or ``none``: as the network decides;
             see :func:`hmseg.segmenter.refining.refined`.
+        presence: a class that is less present in an image gets no mask there, see
+            :func:`hmseg.segmenter.presence.presence`; -1: every class is looked for in every image. None:
+            what was chosen for the backbone, -1 but for the bundled EfficientNet-Lite2.
 
     Raises:
         ConfigError: a setting out of range, or an aggregation that doesn't fit the network.
@@ -76,6 +79,7 @@ class Segmenter:
         device: str | torch.device = "auto",
         precision: str = "auto",
         refine: str = "grabcut",
+        presence: float | None = None,
     ) -> None:
         if side < LEAST_SIDE:
             raise ConfigError(f"side={side}: at least {LEAST_SIDE} pixels were expected")
@@ -93,6 +97,7 @@ class Segmenter:
         self.encoder = Encoder(network.to(place).eval(), side, resize, place, bits)
         self.aggregation = chosen
         self.refine = refine
+        self.presence = least_presence(network, presence)
         self._supports: dict[str, list[Support]] = {}
 
     @classmethod
@@ -107,6 +112,7 @@ class Segmenter:
         aggregation: str | None = None,
         weights: str | Path | None = None,
         refine: str = "grabcut",
+        presence: float | None = None,
     ) -> Segmenter:
         """A segmenter with a trained network.
 
@@ -120,6 +126,7 @@ class Segmenter:
             weights: file (or name) of the backbone's weights, where the checkpoint neither holds them nor
                 says where they are now.
             refine: see the class.
+            presence: see the class.
 
         Raises:
             CheckpointError: missing, damaged or not ours.
@@ -135,6 +142,7 @@ class Segmenter:
             device=device,
             precision=precision,
             refine=refine,
+            presence=presence,
         )
 
     def with_masking(self, masking: str | Masking) -> Segmenter:
@@ -149,6 +157,7 @@ class Segmenter:
         other = Segmenter.__new__(Segmenter)
         other.encoder = replace(self.encoder, network=network.eval())
         other.aggregation, other.refine = self.aggregation, self.refine
+        other.presence = self.presence
         other._supports = {
             name: [replace(each, kept=other.encoder.kept(each.image, each.mask)) for each in supports]
             for name, supports in self._supports.items()
@@ -318,18 +327,25 @@ class Segmenter:
             yield from self._segment(pixels)
 
     def _segment(self, images: Sequence[Pixels]) -> list[Segmentation]:
-        by_class = self.encoder.logits(images, list(self._supports.values()))
-        return [self._result(image, [logits[n] for logits in by_class]) for n, image in enumerate(images)]
+        by_class = self.encoder.answers(images, list(self._supports.values()))
+        return [self._result(image, by_class, n) for n, image in enumerate(images)]
 
-    def _result(self, image: Pixels, by_class: Sequence[Tensor]) -> Segmentation:
+    def _result(self, image: Pixels, by_class: Sequence[Answer], number: int) -> Segmentation:
         height, width = image.shape[:2]
-        decided = [decide(logits, (height, width), self.aggregation) for logits in by_class]
+        presence = tuple(answer.presence[number] for answer in by_class)
+        logits = [answer.logits[number] for answer in by_class]
+        decided = [decide(each, (height, width), self.aggregation) for each in logits]
         scores = np.stack([score.cpu().numpy() for _, score in decided])
         claims = [claimed.cpu().numpy() for claimed, _ in decided]
         foreground = np.stack(
-            [refined(image, *each, self.refine) for each in zip(claims, scores, strict=True)]
+            [
+                refined(image, claim & (there >= self.presence), score, self.refine)
+                for claim, score, there in zip(claims, scores, presence, strict=True)
+            ]
         )
-        return Segmentation(label(foreground, scores), scores, foreground, self.classes, image)
+        absent = tuple(n for n, p in zip(self.classes, presence, strict=True) if p < self.presence)
+        labels = label(foreground, scores)
+        return Segmentation(labels, scores, foreground, self.classes, image, presence, absent)
 
     # Parts
 

@@ -154,7 +154,11 @@ class Work:
                 "file": keep(file),
                 "overlay_file": keep(lambda: layers.overlay_file(image, layers.labels_of(file))),
                 "classes": [
-                    {"name": each, "share": float((found.labels == number).mean())}
+                    {
+                        "name": each,
+                        "share": float((found.labels == number).mean()),
+                        "absent": each in found.absent,
+                    }
                     for number, each in enumerate(found.names, start=1)
                 ],
                 "seconds": seconds,

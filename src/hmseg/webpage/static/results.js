@@ -140,6 +140,8 @@ export class Results {
     const marked = found.classes.reduce((sum, each) => sum + each.share, 0);
     const { reference } = this.state.about;
     const same = found.agreement === null ? "the reference" : `IoU with ${reference} ${found.agreement.toFixed(2)}`;
+    const absent = found.classes.filter((each) => each.absent).map((each) => each.name);
+    if (absent.length) caption.append(make("span", {}, `not there: ${absent.join(", ")}`));
     caption.append(make("span", {}, `${percent(marked)} marked`), make("span", {}, same), this.links(query, name, found));
     return figure;
   }
