@@ -208,3 +208,18 @@ def test_names_in_either_form_of_unicode_and_a_tilde(root: Path, monkeypatch: py
     source = FolderSource("~/own", folds=2, held_out=[[normalize("NFC", "Bär")], ["ant"]])
     assert source.listing("test", 0).pairs == ((normalize("NFC", "Bär/ü"), 0),)
     assert source.read(normalize("NFC", "Bär/ü"), 0).mask.any()
+
+
+def test_a_mask_that_cannot_be_used_is_found_before_a_run_begins(root: Path) -> None:
+    """All are read once; what was found is kept until a mask or its reading changes."""
+    assert FolderSource(root, folds=2).listing("train", 0).pairs
+    assert (root / ".hmseg/classes-folder.json").is_file()
+    pixels = np.zeros((4, 6), np.uint8)
+    pixels[1], pixels[2] = 3, 7
+    Image.fromarray(pixels).save(root / "cat/2.png")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"cat/2\.png has several numbers"):
+            FolderSource(root, folds=2).listing("train", 0)
+    with pytest.raises(DataError, match=r"2\.png shows no object, read as dataset\.mask=7|0\.png shows no"):
+        FolderSource(root, folds=2, mask=7).listing("train", 0)
+    assert FolderSource(root, folds=2, mask="nonzero").listing("train", 0).pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ from hmseg.data.displayed import as_displayed
 from hmseg.data.episode import Sample
 from hmseg.data.lists import check_folder
 from hmseg.data.mask_files import SETTING, read_object_mask
-from hmseg.data.mask_meaning import check_reading
+from hmseg.data.mask_meaning import ObjectMask, check_reading
 from hmseg.data.own_folds import OwnFolds
 from hmseg.data.pairs import not_read_note, pair_apart, pair_beside, visible
+from hmseg.data.presence import Shown, read_shown
 from hmseg.data.reading import read_photo
 from hmseg.data.source import Listing, Lists, Split, check_split
 from hmseg.errors import DataError
@@ -70,6 +72,7 @@ class FolderSource:
             log.warning("%s: %s", self.root, note)
         self._folds = OwnFolds("folder", self.class_names, folds, seed, held_out)
         self.folds = folds
+        self._checked = False
 
     def classes(self, split: Split, fold: int | None) -> tuple[int, ...]:
         """``val`` and ``test``: the classes held out in ``fold``; ``train``: all others."""
@@ -77,14 +80,43 @@ class FolderSource:
         return self._folds.classes(split, fold)
 
     def listing(self, split: Split, fold: int | None) -> Listing:
-        """Every image of the split's classes once."""
+        """Every image of the split's classes once. Raises DataError for a mask that can't be used."""
         classes = self.classes(split, fold)
+        self._check_masks()
         every = ((each, self.class_names[each]) for each in classes)
         return Listing(
             tuple(
                 (f"{folder}/{stem}", each) for each, folder in every for stem in sorted(self._pairs[folder])
             )
         )
+
+    def _check_masks(self) -> None:
+        """Read every mask once: one that can't be used stops a run before it begins, not in mid-epoch."""
+        if self._checked:
+            return
+        masks = {
+            f"{folder}/{stem}": mask
+            for folder, found in self._pairs.items()
+            for stem, (_, mask) in found.items()
+        }
+        stamps = ((name, mask.stat()) for name, mask in masks.items())
+        text = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stamps)
+        state = hashlib.sha256(f"{self.reading}\n{text}".encode()).hexdigest()
+
+        def look(name: str) -> Shown:
+            self._object(masks[name])
+            shown = (self.class_names.index(name.partition("/")[0]),)
+            return Shown(shown, shown)
+
+        read_shown(tuple(masks), look, state, self.root, self.name)
+        self._checked = True
+
+    def _object(self, path: Path) -> ObjectMask:
+        found = read_object_mask(path, self.mask)
+        if not found.object.any():
+            how = f", read as {SETTING}={self.mask}" if self.mask != "auto" else ""
+            raise DataError(f"mask {path} shows no object{how}: mend it or take the image away")
+        return found
 
     def has(self, name: str) -> bool:
         """Is there such an image, ``class/stem``, with its mask?"""
@@ -113,12 +145,9 @@ class FolderSource:
         folder = name.partition("/")[0]
         if not 0 <= class_id < len(self.class_names) or self.class_names[class_id] != folder:
             raise DataError(f"image {name} is not of class {class_id}: only {folder} is known of it")
-        photo, found = read_photo(image_path), read_object_mask(mask_path, self.mask)
+        photo, found = read_photo(image_path), self._object(mask_path)
         what = f"mask {mask_path}"
         mask, void = (as_displayed(each, photo, what, str(image_path)) for each in found)
-        if not mask.any():
-            how = f", read as {SETTING}={self.mask}" if self.mask != "auto" else ""
-            raise DataError(f"{what} shows no object{how}: mend it or take the image away")
         return Sample(photo.pixels, mask, void)
 
 

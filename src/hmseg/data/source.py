@@ -86,6 +86,10 @@ class Source(Protocol):
             ``test_class_names`` too; see ``class_names_of``.
         folds: number of folds; 0 for none, and then the fold is None everywhere.
         lists: ``published`` where its image lists are the published ones to the letter, else ``own``.
+
+    A source of a user's own data may have ``own_data = True`` (a run shows its first masks in a picture, and
+    a mean is over classes that have an episode) and ``reading``, a text that changes where the same files
+    are read otherwise, so that kept images are made again.
     """
 
     name: str
