@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmseg.data.displayed import as_displayed
+from hmseg.data.displayed import as_displayed, read_sizes
 from hmseg.data.episode import Sample
 from hmseg.data.lists import check_folder
 from hmseg.data.own_annotations import OwnAnnotations, existing
@@ -77,12 +77,22 @@ class CocoJsonSource:
         self._check_images()
         state = f"{file_state(self._own.path)} unions"
         what = self._own.path.stem
-        self._presence = read_shown(self._own.files, self._own.shown, state, self.root, what)
+        self._presence = read_shown(self._own.files, self._look, state, self.root, what)
         listed = {each for found in self._presence.values() for each in self._listed(found)}
         self._places = tuple(sorted(listed))
         self.class_names: tuple[str, ...] = tuple(self._own.class_names[place] for place in self._places)
         self._tell_left_out(strict)
         self._folds = OwnFolds(self.name, self.class_names, folds, seed, held_out)
+
+    def _look(self, file: str) -> Shown:
+        """What an image shows; DataError where the image has another size than the file says."""
+        (height, width), sizes = self._own.size(file), read_sizes(self._paths[file])
+        if sizes.fitting((height, width)) is None:
+            raise DataError(
+                f"{file} is {width}x{height} pixels in {self._own.path}, the image {self._paths[file]} has "
+                f"{sizes.displayed[1]}x{sizes.displayed[0]}: give the images that were annotated"
+            )
+        return self._own.shown(file)
 
     def _listed(self, found: Shown) -> tuple[int, ...]:
         return found.any if self.rule == "any" else found.listed

@@ -128,6 +128,11 @@ class OwnAnnotations:
     def __contains__(self, file: object) -> bool:
         return file in self._index
 
+    def size(self, file: str) -> tuple[int, int]:
+        """(height, width) that the file says an image has; raises DataError for no image."""
+        height, width, _ = self._record(file)
+        return height, width
+
     def masks(self, file: str) -> dict[int, NDArray[np.bool_]]:
         """The mask (H, W) of each class of an image, by the class's place; raises DataError for no image."""
         height, width, outlines = self._record(file)
