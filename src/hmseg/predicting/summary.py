@@ -40,9 +40,8 @@ def image_entry(segmentation: Segmentation) -> dict[str, Any]:
                 "segmentation": runs[name],
             }
         )
-    presence = {
-        name: round(value, 4) for name, value in zip(segmentation.names, segmentation.presence, strict=True)
-    }
+    known = zip(segmentation.names, segmentation.presence, strict=False)  # of none where nobody asked
+    presence = {name: round(value, 4) for name, value in known}
     absent = list(segmentation.absent)
     return {"width": width, "height": height, "presence": presence, "absent": absent, "classes": found}
 
