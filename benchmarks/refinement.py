@@ -62,7 +62,7 @@ def ways() -> dict[str, Way]:
     found["grabcut (default)"] = partial(refining.cut, how=chosen)
     for side in (210, 500):
         found[f"grabcut at {side} px"] = grabcut(side, *chosen[1:])
-    for low, high in ((0.05, 0.95), (0.1, 0.8), (0.25, 0.75), (0.25, 0.9)):
+    for low, high in ((0.02, 0.98), (0.1, 0.9), (0.15, 0.85), (0.25, 0.75)):
         found[f"grabcut, sure below {low} and above {high}"] = grabcut(chosen.side, low, high, chosen.rounds)
     found["grabcut, 3 rounds"] = grabcut(*chosen[:3], 3)
     if hasattr(cv2, "ximgproc"):
