@@ -120,6 +120,10 @@ def published_content(
         raise CheckpointError(
             f"there is no published format for a {type(network.head).__name__}: only for {known}"
         )
+    if getattr(network.head, "prior", None) is not None:
+        raise CheckpointError(
+            "there is no published format for a head with model.prior=true: the published code lacks it"
+        )
     names = export_published(network)
     names |= {f"backbone.{name}": value for name, value in (classifier or {}).items()}
     prefix = WRAPPED if model in _WRAPPED else ""

@@ -65,7 +65,8 @@ class SmallHead(Head):
 def network(model: str, masking: str = "hybrid") -> FewShotNetwork:
     torch.manual_seed(0)
     backbone = FourLevels()
-    options = {"side": 64} if model == "vat" else {}
+    model, _, prior = model.partition(" ")
+    options = {"side": 64} if model == "vat" else {"prior": bool(prior)}
     head = HEADS[model](backbone.feature_info, **options)  # type: ignore[call-arg]
     return FewShotNetwork(backbone, build_masking(masking), head).eval()
 
@@ -117,7 +118,15 @@ def onnx_session(path: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("model", "name"), [("hsnet", "onnx"), ("asnet", "onnx"), ("vat", "onnx"), ("asnet", "torchscript")]
+    ("model", "name"),
+    [
+        ("hsnet", "onnx"),
+        ("asnet", "onnx"),
+        ("vat", "onnx"),
+        ("asnet", "torchscript"),
+        ("hsnet prior", "onnx"),
+        ("asnet prior", "onnx"),
+    ],
 )
 def test_images_of_any_size(model: str, name: str, tmp_path: Path) -> None:
     found = errors(network(model), name, "split", True, tmp_path)

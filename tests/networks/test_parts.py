@@ -17,11 +17,12 @@ from hmseg.networks import FewShotNetwork, VATHead
 from hmseg.networks.parts import QuerySegmenter, SupportEncoder, WholeNetwork, kept_names
 
 
-@pytest.fixture(scope="module", params=["hsnet", "asnet", "vat"])
+@pytest.fixture(scope="module", params=["hsnet", "asnet", "vat", "hsnet prior", "asnet prior"])
 def network(request: pytest.FixtureRequest) -> Iterator[FewShotNetwork]:
     torch.manual_seed(0)
-    options: dict[str, Any] = {"side": 64} if request.param == "vat" else {}
-    yield hmseg.build_network(request.param, "hybrid", "mobilenet_v2", weights="bundled", **options)
+    model, _, prior = request.param.partition(" ")
+    options: dict[str, Any] = {"side": 64} if model == "vat" else {"prior": bool(prior)}
+    yield hmseg.build_network(model, "hybrid", "mobilenet_v2", weights="bundled", **options)
 
 
 def episode(shots: int = 2, size: tuple[int, int] = (64, 96)) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,8 +17,9 @@ from hmseg.correlation import hypercorrelation
 from hmseg.exporting import larger
 from hmseg.masking import Masking
 from hmseg.networks.asnet_layers import AttentiveSqueezeLayer
-from hmseg.networks.fewshot import Head, Levels, maps_per_level
+from hmseg.networks.fewshot import Head, Levels, maps_per_level, split_plain
 from hmseg.networks.layers import Upsample2x, mean_over_support, resize
+from hmseg.networks.prior import ScoreMaps, silence
 
 POOLED_WIDTH = 50
 """Support maps at least this wide are average-pooled. REFERENCE section 1."""
@@ -40,12 +41,14 @@ class ASNetHead(Head):
 
     Args:
         features: description of the backbone's maps.
+        prior: give the decoder the training-free score maps (`hmseg.networks.prior`), and begin with what
+            they say; published: no.
     """
 
     levels = (4, 3, 2)
     published_prefix = "learner."
 
-    def __init__(self, features: Sequence[FeatureInfo]) -> None:
+    def __init__(self, features: Sequence[FeatureInfo], prior: bool = False) -> None:
         super().__init__()
         deep, middle, shallow = maps_per_level(features, self.levels)
         self.encoder_layer4 = Squeeze(deep, (32, 128), kernels=(5, 3), strides=(4, 2))
@@ -53,13 +56,20 @@ class ASNetHead(Head):
         self.encoder_layer2 = Squeeze(shallow, (32, 128), kernels=(5, 5), strides=(4, 4), pool_kv=True)
         self.encoder_layer4to3 = Squeeze(128, (128, 128), kernels=(1, 2), strides=(1, 1))
         self.encoder_layer3to2 = Squeeze(128, (128, 128), kernels=(1, 2), strides=(1, 1))
+        self.prior = ScoreMaps() if prior else None
+        self.plain_levels = frozenset(ScoreMaps.levels if prior else ())
         self.decoder1 = nn.Sequential(
-            nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, 64, 3, padding=1), nn.ReLU()
+            nn.Conv2d(128 + (ScoreMaps.channels if prior else 0), 128, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(128, 64, 3, padding=1),
+            nn.ReLU(),
         )
         self.decoder2 = nn.Sequential(
             nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 2, 3, padding=1)
         )
         self.upsample = Upsample2x()
+        if prior:
+            silence(self.decoder2)
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
         """Average-pool maps at least 50 wide to half their size; zeros beyond the border count."""
@@ -71,12 +81,22 @@ class ASNetHead(Head):
 
     def forward(self, query: Levels, support: Levels, support_masks: Tensor) -> Tensor:
         """Logits (B * K, 2, 2 h, 2 w), where h x w is the query's plane at level 2."""
+        plain = support
+        if self.prior is not None:
+            support, plain = split_plain(support, self.plain_levels)
         squeezed4 = self.encoder_layer4(hypercorrelation(query[4], support[4]), support_masks)
         squeezed3 = self.encoder_layer3(enlarged(hypercorrelation(query[3], support[3])), support_masks)
         squeezed2 = self.encoder_layer2(enlarged(hypercorrelation(query[2], support[2])), support_masks)
         mixed = self.encoder_layer4to3(add_context(squeezed4, squeezed3), support_masks)
         mixed = self.encoder_layer3to2(add_context(mixed, squeezed2), support_masks)
         context = mean_over_support(mixed)  # (B*K, 128, h, w)
+        if self.prior is None:
+            return self._decoded(context)
+        scores = self.prior(query, plain, support_masks, (context.shape[-2], context.shape[-1]))
+        logits = self._decoded(torch.cat((context, scores), dim=1))
+        return logits + self.prior.logits(resize(scores, (logits.shape[-2], logits.shape[-1])))  # type: ignore[no-any-return]
+
+    def _decoded(self, context: Tensor) -> Tensor:
         return self.decoder2(self.upsample(self.decoder1(context)))  # type: ignore[no-any-return]
 
 

@@ -41,6 +41,7 @@ class Head(nn.Module, ABC):
         query_only: those of them whose support maps it never looks at; they are not made.
         published_prefix: what its parameters' names begin with in published checkpoints.
         sees_masks: whether it looks at the support masks itself, beside the masked maps.
+        plain_levels: the levels of which it wants the unmasked support maps too, behind the masked ones.
         joins_shots: whether supports may be joined into one wide one; not where the head has a fixed grid.
     """
 
@@ -48,6 +49,7 @@ class Head(nn.Module, ABC):
     query_only: frozenset[int] = frozenset()
     published_prefix: str = "hpn_learner."
     sees_masks: bool = True
+    plain_levels: frozenset[int] = frozenset()
     joins_shots: bool = True
 
     def before_masking(self, support: Tensor, level: int, masking: Masking) -> Tensor:
@@ -68,7 +70,8 @@ class Head(nn.Module, ABC):
 
         Args:
             query: for each level, maps (B, C, h, w).
-            support: for each level, masked maps (B * K, C, h, w), the shots of an image next to each other.
+            support: for each level, masked maps (B * K, C, h, w), the shots of an image next to each other;
+                of its `plain_levels` as many unmasked maps of the same images follow.
             support_masks: (B * K, H, W) float, 0 or 1.
         """
 
@@ -201,7 +204,7 @@ class FewShotNetwork(nn.Module):
             masks: (N, H', W') float.
             query_levels: the query's maps by level where they are known already; None: they are made.
         """
-        views = self.masking.views(supports, masks)
+        views = self._views(supports, masks)
         if query_levels is None:
             query_maps, *view_maps = self._pyramids([query, *views.values()])
             query_levels = self._by_level(query_maps)
@@ -219,20 +222,29 @@ class FewShotNetwork(nn.Module):
     @torch.no_grad()
     def encode_supports(self, supports: Tensor, masks: Tensor) -> Levels:
         """Masked maps of supports by level; arguments as for :meth:`encode`. No query is needed for them."""
-        views = self.masking.views(supports, masks)
+        views = self._views(supports, masks)
         view_maps = self._pyramids(list(views.values()))
         return self._masked_levels(dict(zip(views, view_maps, strict=True)), masks)
+
+    def _views(self, supports: Tensor, masks: Tensor) -> dict[Variant, Tensor]:
+        """The support images that pass the backbone: what the masking asks for, and what the head does."""
+        views = self.masking.views(supports, masks)
+        return views if not self.head.plain_levels or "plain" in views else {"plain": supports, **views}
 
     def _masked_levels(
         self, by_variant: Mapping[Variant, list[Tensor]], masks: Tensor
     ) -> dict[int, list[Tensor]]:
         """From the maps of each variant, which are taken out of their lists, to masked maps by level."""
         support_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
+        plain_levels: dict[int, list[Tensor]] = {level: [] for level in self.head.levels}
         for level in self._map_levels():
             features = {variant: maps.pop(0) for variant, maps in by_variant.items()}  # held no longer
             if level not in self.head.query_only:
                 support_levels[level].append(self._masked(features, masks, level))
-        return support_levels
+                if level in self.head.plain_levels:
+                    plain = self.head.before_masking(features["plain"], level, self.masking)
+                    plain_levels[level].append(plain)
+        return {level: maps + plain_levels[level] for level, maps in support_levels.items()}
 
     def _masked(self, features: Mapping[Variant, Tensor], masks: Tensor, level: int) -> Tensor:
         prepared = {
@@ -285,6 +297,15 @@ class FewShotNetwork(nn.Module):
     def _map_levels(self) -> list[int]:
         """The level of each map that the head takes, in forward order."""
         return [info.level for info in self.backbone.feature_info if info.level in self.head.levels]
+
+
+def split_plain(support: Levels, plain_levels: frozenset[int]) -> tuple[Levels, Levels]:
+    """The masked and the unmasked maps of supports, as a head with `plain_levels` gets them together."""
+    masked = {level: len(maps) // (1 + (level in plain_levels)) for level, maps in support.items()}
+    return (
+        {level: maps[: masked[level]] for level, maps in support.items()},
+        {level: maps[masked[level] :] for level, maps in support.items()},
+    )
 
 
 def maps_per_level(features: Sequence[FeatureInfo], levels: Sequence[int]) -> list[int]:

@@ -60,7 +60,9 @@ class QuerySegmenter(nn.Module):
 def kept_levels(network: FewShotNetwork) -> list[int]:
     """The level of each map that is kept of a support, in the order in which they are kept."""
     levels = [info.level for info in network.backbone.feature_info]
-    return [each for each in levels if each in network.head.levels and each not in network.head.query_only]
+    kept = [each for each in levels if each in network.head.levels and each not in network.head.query_only]
+    times = {level: 2 if level in network.head.plain_levels else 1 for level in kept}
+    return [level for level in times for _ in range(times[level] * kept.count(level))]
 
 
 def kept_names(network: FewShotNetwork) -> list[str]:

@@ -75,7 +75,8 @@ def point_maps(
     found: dict[int, Floats] = {}
     for level, maps in support.items():
         rows = []
-        for q, s in zip(query[level], maps, strict=bool(maps)):
+        masked = maps[: len(query[level])]  # unmasked ones may follow
+        for q, s in zip(query[level], masked, strict=bool(maps)):
             row, column = position_of(point, size, (q.shape[2], q.shape[3]))
             rows.append(correlate(q[:, :, row, column, None, None], s)[:, 0, 0])  # (1, h, w)
         if rows:
