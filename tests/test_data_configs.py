@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from hmseg import training
+from hmseg.assembly import build_datamodule
 from hmseg.config import compose
 from hmseg.data.source import Source
 from hmseg.errors import ConfigError
@@ -32,10 +33,14 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...]
         "folder": (f"dataset.root={fss}", *classes),
         "coco_json": (f"dataset.images={coco}/val2014", annotations, "dataset.draw=class"),
         "shapes": (),
+        "union": (
+            f"+dataset.source.main={{_target_:hmseg.data.pascal.PascalSource,root:{voc}}}",
+            "+dataset.source.others.drawn={_target_:hmseg.data.shapes.ShapesSource}",
+        ),
     }
 
 
-NAMES = ("pascal", "coco", "fss", "coco2pascal", "folder", "coco_json", "shapes")
+NAMES = ("pascal", "coco", "fss", "coco2pascal", "folder", "coco_json", "shapes", "union")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,7 +55,7 @@ def test_every_data_set_builds_its_source(name: str, roots: dict[str, tuple[str,
     for name_, class_id in (train.pairs[0], test.pairs[-1]):
         sample = source.read(name_, class_id)
         assert source.has(name_) and sample.mask.any() and sample.image.shape[:2] == sample.mask.shape
-        if name != "shapes":
+        if name != "shapes" and ":" not in name_:
             assert all(path.is_file() for path in source.files(name_))  # what an image cache looks at
 
 
@@ -116,3 +121,24 @@ def test_mistakes(word: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         compose("dataset=pascal", word)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("experiment", "held_out", "trained"),
+    [
+        ("photos", {"cat", "car"}, {"dog", "bear"}),
+        ("photos_all", {"otter", "tiger", "turtle"}, {"cat", "bear"}),
+    ],
+)
+def test_photos_of_several_sources(
+    experiment: str, held_out: set[str], trained: set[str], shared: Path, tmp_path: Path
+) -> None:
+    small = ("dataset.image_size=64", "loader.num_workers=0", "loader.batch_size=1", "backbone=mobilenet_v2")
+    words = (*small, f"paths.data={shared}/data", f"paths.output_dir={tmp_path}", "trainer.fast_dev_run=1")
+    cfg = compose(f"experiment={experiment}", *words)
+    data = build_datamodule(cfg)
+    names = {data.source.class_names[each] for each in data.train_listing.by_class}
+    assert trained <= names and not names & {"otter", "tiger", "turtle"} and not names & held_out
+    assert held_out <= {data.source.class_names[each] for each in data.test_classes}
+    training.run(cfg)

@@ -142,6 +142,16 @@ def test_classes_are_drawn_alike_often_and_an_epoch_is_as_long(
         data(fake_source, draw="balanced")
 
 
+def test_classes_left_out_of_training_by_name(fake_source: Source) -> None:
+    plain, cut = data(fake_source), data(fake_source, without=["class3", "class7"])
+    assert set(plain.train_listing.by_class) == {2, 3, 4, 5, 6, 7}
+    assert set(cut.train_listing.by_class) == {2, 4, 5, 6}
+    assert {spec.class_id for _, spec, _ in cut.train_dataloader().sampler} == {2, 4, 5, 6}
+    assert cut.test_specs == plain.test_specs and cut.val_specs == plain.val_specs
+    with pytest.raises(ConfigError, match="unknown class in loader.without 'clas3': did you mean 'class3'"):
+        data(fake_source, without=["clas3"])
+
+
 @pytest.mark.parametrize("name", ["vat", "geometric"])
 def test_augmentation_is_for_training_only(fake_source: Source, name: str) -> None:
     plain, augmented = (

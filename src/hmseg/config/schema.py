@@ -43,6 +43,7 @@ class LoaderConfig:
     train_shot: int = _key(1, "support images per training and validation episode; published: 1")
     replacement: bool = _key(True, "training: may a support come twice in an episode? published: true")
     draw: str = _key("published", "of training queries: published, or class (each class as often)")
+    without: list[str] | None = _key(None, "names of classes that are not trained on; null: none")
     val_episodes: int | None = _key(
         100, "validation episodes, the same every time; null: as many as the test"
     )

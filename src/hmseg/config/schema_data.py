@@ -178,6 +178,23 @@ class CocoJsonConfig(DatasetConfig):
     source: CocoJsonSourceConfig = field(default_factory=CocoJsonSourceConfig)
 
 
+@dataclass
+class UnionSourceConfig:
+    """``hmseg.data.union.UnionSource``."""
+
+    _target_: str = MISSING
+    _convert_: str = "partial"
+    main: Any = MISSING
+    others: Any = field(default_factory=dict)
+
+
+@dataclass
+class UnionConfig(DatasetConfig):
+    """``dataset=union``."""
+
+    source: UnionSourceConfig = field(default_factory=UnionSourceConfig)
+
+
 DATASETS: tuple[tuple[str, str, type], ...] = (
     ("dataset", "_shapes", ShapesConfig),
     ("dataset", "_pascal", PascalConfig),
@@ -186,4 +203,5 @@ DATASETS: tuple[tuple[str, str, type], ...] = (
     ("dataset", "_coco2pascal", Coco2PascalConfig),
     ("dataset", "_folder", FolderConfig),
     ("dataset", "_coco_json", CocoJsonConfig),
+    ("dataset", "_union", UnionConfig),
 )

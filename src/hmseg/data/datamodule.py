@@ -61,6 +61,8 @@ class EpisodeDataModule(pl.LightningDataModule):
         replacement: may a support come twice in a training episode, as published?
         draw: how training queries come: ``published``, as the source's list says, or ``class``: a class
             first, each as often, then an image of it. The length of an epoch stays.
+        without: names of classes that are not trained on. Images that show them beside another class stay,
+            there as background.
         resize: how images are resized, ``pil`` or ``opencv``.
         augmentation: of training images: ``none``, ``vat`` or ``geometric``.
         cache: folder of resized images, ``auto``, or None; evaluation only where training is augmented.
@@ -105,6 +107,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         manifest: Manifest | None = None,
         selection: str = "published",
         draw: str = "published",
+        without: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.selection = selection
@@ -132,6 +135,10 @@ class EpisodeDataModule(pl.LightningDataModule):
         if draw not in DRAWS:
             raise ConfigError(unknown("loader.draw", draw, DRAWS))
         self.draw = draw
+        for name in without or ():
+            if name not in source.class_names:
+                raise ConfigError(unknown("class in loader.without", name, source.class_names))
+        self.without = tuple(without or ())
         self.resize = resize
         check_augmentation(augmentation)
         self.augmentation = augmentation
@@ -147,7 +154,9 @@ class EpisodeDataModule(pl.LightningDataModule):
     def train_listing(self) -> Listing:
         """The list that training draws from."""
         listing = self.source.listing("train", self.fold)
-        return listing if self.draw == "published" else replace(listing, draw="class")
+        names = self.source.class_names
+        pairs = tuple(pair for pair in listing.pairs if names[pair[1]] not in self.without)
+        return replace(listing, pairs=pairs, draw=listing.draw if self.draw == "published" else "class")
 
     @cached_property
     def classes(self) -> tuple[int, ...]:
@@ -270,6 +279,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             "replacement": self.replacement,
             "augmentation": self.augmentation,
             "draw": self.draw,
+            "without": ", ".join(sorted(self.without)),
         }
         return TrainLoader(
             self._dataset(training=True),
@@ -284,8 +294,9 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     def _epoch_length(self) -> int:
         """Training episodes of an epoch on all devices together: as published, however they are drawn."""
-        published = self.source.listing("train", self.fold).epoch
-        return published if self.train_episodes is None else self.train_episodes
+        if self.train_episodes is not None:
+            return self.train_episodes
+        return replace(self.train_listing, draw=self.source.listing("train", self.fold).draw).epoch
 
     def val_dataloader(self) -> EpisodeLoader:
         """The fixed validation episodes of this device, at the network's size."""

@@ -49,6 +49,8 @@ class PascalSource:
             masks by the rule of ``hmseg.data.presence``: validation of VOC's own validation images
             (``ImageSets/Segmentation/val.txt``), training of all others.
         novel: ``keep`` training images that also show a held-out class, as published, or ``drop`` them.
+        partial: lists may be empty: some of the benchmark's images, for training beside others
+            (``hmseg.data.union``).
 
     Raises:
         DataError: a folder is missing, or a list is missing, empty or malformed. Whether the images named in
@@ -59,8 +61,11 @@ class PascalSource:
     class_names: tuple[str, ...] = CLASS_NAMES
     folds = FOLDS
 
-    def __init__(self, root: str | Path, splits: str | Path | None = None, novel: str = "keep") -> None:
+    def __init__(
+        self, root: str | Path, splits: str | Path | None = None, novel: str = "keep", partial: bool = False
+    ) -> None:
         self.novel = check_novel(novel)
+        self._partial = partial
         self.root = Path(root).expanduser()
         self._images = self.root / "JPEGImages"
         self._masks = self.root / "SegmentationClassAug"
@@ -79,7 +84,9 @@ class PascalSource:
     def _read_lists(self) -> dict[tuple[Split, int], Listing]:
         assert self.splits is not None
         return {
-            (split, fold): read_list(self.splits, split, fold) for split in _LISTS for fold in range(FOLDS)
+            (split, fold): read_list(self.splits, split, fold, self._partial)
+            for split in _LISTS
+            for fold in range(FOLDS)
         }
 
     @cached_property

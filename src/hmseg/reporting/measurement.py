@@ -19,7 +19,7 @@ _PRECISION = "32-true"
 TRAINING_KEYS = (
     "loader.batch_size", "loader.train_episodes", "loader.train_shot", "loader.augmentation",
     "optimizer._target_", "optimizer.lr", "trainer.max_epochs", "trainer.max_steps", "trainer.max_time",
-    "loader.draw", "void_in_loss", "callbacks.ema.decay",
+    "model.prior", "loader.draw", "loader.without", "void_in_loss", "callbacks.ema.decay",
 )  # fmt: skip
 """Settings of a training by which runs are told apart, besides those in `Setting`."""
 
