@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from called import Outcome, caller
 from hmseg import evaluate, train
-from hmseg.cli import Program
+from hmseg.cli import Program, entry
 from hmseg.config import compose
 from hmseg.config.runs import keep_overrides
 from hmseg.errors import DataError
@@ -55,6 +55,20 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 TRAIN = replace(train.PROGRAM, task=record)
 EVALUATE = replace(evaluate.PROGRAM, task=record)
+
+
+def test_the_traceback_of_a_parsers_error_is_there_for_those_who_ask(
+    call: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "x.ckpt").write_bytes(b"PK" * 100)
+    words = ("ckpt=x.ckpt",)
+    plain = call(EVALUATE, *words)
+    assert plain.code == 2 and len(plain.err.splitlines()) == 1
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(SystemExit):
+        entry(EVALUATE, words)
+    full = capsys.readouterr().err.splitlines()
+    assert full[0] == "Traceback (most recent call last):" and full[-1] == plain.err.strip()
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])

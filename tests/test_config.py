@@ -386,7 +386,9 @@ def test_checkpoint_cannot_name_what_is_not_shipped(tmp_path: Path, group: str) 
     config = trained()
     config[group]["extra"] = {"_target_": "os.system", "command": "true"}
     path = save(tmp_path / "bad.ckpt", config)
-    with pytest.raises(ConfigError, match=rf"its {group} builds 'os\.system', which is not part of hmseg"):
+    with pytest.raises(
+        CheckpointError, match=rf"its {group} builds 'os\.system', which is not part of hmseg"
+    ):
         evaluation(path)
     shipped = {"model": "hsnet", "masking": "hybrid", "backbone": "mobilenet_v2", "dataset": "shapes"}[group]
     assert "extra" not in evaluation(path, f"{group}={shipped}")[group]
@@ -395,14 +397,14 @@ def test_checkpoint_cannot_name_what_is_not_shipped(tmp_path: Path, group: str) 
 def test_checkpoint_cannot_name_another_groups_target(tmp_path: Path) -> None:
     config = trained()
     config["masking"] = {"_target_": "hmseg.data.pascal.PascalSource", "root": "/"}
-    with pytest.raises(ConfigError, match="its masking builds"):
+    with pytest.raises(CheckpointError, match="its masking builds"):
         evaluation(save(tmp_path / "bad.ckpt", config))
 
 
 def test_checkpoint_cannot_hold_interpolations(tmp_path: Path) -> None:
     config = trained()
     config["backbone"]["weights"] = "${oc.env:HOME}"
-    with pytest.raises(ConfigError, match="holds the unresolved value"):
+    with pytest.raises(CheckpointError, match="holds the unresolved value"):
         evaluation(save(tmp_path / "bad.ckpt", config))
 
 
@@ -432,7 +434,7 @@ def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 def test_checkpoint_of_wrong_types_is_refused(tmp_path: Path) -> None:
     config = trained()
     config["fold"] = "first"
-    with pytest.raises(ConfigError, match=r"fold: expected a whole number, got 'first'$"):
+    with pytest.raises(CheckpointError, match=r"its fold is 'first', int was expected; give fold=…$"):
         evaluation(save(tmp_path / "bad.ckpt", config))
 
 

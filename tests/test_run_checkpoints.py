@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
-from hmseg.callbacks import GradientNorm, RunProgress
+from hmseg.callbacks import GradientNorm, RunHistory, RunProgress
 from hmseg.errors import CheckpointError, ConfigError
-from hmseg.run_checkpoints import fingerprint, read_checkpoint
+from hmseg.evaluation_record import about_training
+from hmseg.plugins import restoring
+from hmseg.run_checkpoints import HISTORY, fingerprint, read_checkpoint
+from hmseg.training import check_resumed
 from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_network, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
@@ -109,6 +113,79 @@ def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     assert len(states[0]) == len(list(tiny_network().head.parameters()))
     for found, wanted in zip(*(each.values() for each in states), strict=True):
         assert_equal_states(found, wanted)
+
+
+def saved(folder: Path) -> Path:
+    """The checkpoint of a short run without the callbacks that others would have to have, too."""
+    trainer = tiny_trainer(folder, max_epochs=1, callbacks=[RunHistory()])
+    trainer.fit(tiny_module(), tiny_loader(2), tiny_loader(1, seed=50))
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return folder / "last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer_states", [{"state": {}, "param_groups": "none"}]),
+        ("lr_schedulers", 3),
+        ("loops", {"fit_loop": 3}),
+        ("callbacks", {HISTORY: {"run": 3}}),
+    ],
+)
+def test_a_state_that_cannot_be_taken_up_is_one_line(tmp_path: Path, key: str, value: Any) -> None:
+    path = saved(tmp_path)
+    checkpoint = torch.load(path, weights_only=True)
+    torch.save({**checkpoint, key: value}, path)
+    trainer = tiny_trainer(tmp_path, max_epochs=3, callbacks=[RunHistory()])
+    with (
+        pytest.raises(
+            CheckpointError, match=r"last\.ckpt can't be gone on from \(.+\): its state is"
+        ) as caught,
+        restoring(trainer, str(path)),
+    ):
+        trainer.fit(tiny_module(), tiny_loader(2), tiny_loader(1), ckpt_path=str(path), weights_only=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("optimizer_states", [], "holds no state of an optimiser"),
+        ("optimizer_states", 3, "holds no state of an optimiser"),
+        ("epoch", None, "doesn't say its epoch"),
+        ("epoch", -1, "doesn't say its epoch"),
+    ],
+)
+def test_a_checkpoint_without_what_resuming_needs(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    _, path = trained(tmp_path)
+    torch.save({**torch.load(path, weights_only=True), key: value}, path)
+    cfg = OmegaConf.create({"resume": str(path), "trainer": {"max_epochs": 9}})
+    with pytest.raises(CheckpointError, match=message):
+        check_resumed(cfg)
+
+
+def test_an_error_of_the_training_itself_keeps_its_kind(tmp_path: Path) -> None:
+    class Failing(Callback):
+        def on_train_batch_end(self, *args: object) -> None:
+            raise ZeroDivisionError("ours")
+
+    path = saved(tmp_path)
+    trainer = tiny_trainer(tmp_path, max_epochs=9, callbacks=[Failing(), RunHistory()])
+    with pytest.raises(ZeroDivisionError), restoring(trainer, str(path)):
+        trainer.fit(tiny_module(), tiny_loader(2), tiny_loader(1), ckpt_path=str(path), weights_only=True)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [3, {"validations": 3}, {"validations": [3]}, {"validations": [{"epoch": "1", "miou": 2}]},
+     {"validations": [{"miou": 2}]}, {"seconds": torch.zeros(1)}, {"run": [{3: 4}, torch.ones(1)]},
+     {"validations": [{"epoch": 1, "miou": float("nan")}]}],
+)  # fmt: skip
+def test_an_odd_history_is_found_before_it_is_needed(tmp_path: Path, history: Any) -> None:
+    _, path = trained(tmp_path)
+    checkpoint = {**read_checkpoint(path), "callbacks": {HISTORY: history}}
+    with pytest.raises(CheckpointError, match=r"\.ckpt: its history of the training can't be used \(.+\)"):
+        about_training(path, checkpoint)
 
 
 def test_checkpoint_of_another_backbone_is_refused(tmp_path: Path) -> None:

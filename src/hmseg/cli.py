@@ -13,6 +13,7 @@ import functools
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ from hmseg.sweeps.launcher import Sweep
 
 LOCK = ".lock"
 """In a run folder: who has it."""
+_TRACEBACKS = "HMSEG_FULL_ERROR"
+"""``HYDRA_FULL_ERROR`` before this program set it for itself; processes that it starts inherit it."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Prepare = Callable[[Composer, Sequence[str]], list[str]]
 
@@ -98,6 +101,7 @@ def entry(program: Program, argv: Sequence[str] | None = None) -> None:
         SystemExit: with the codes above, unless the task ends well.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault(_TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
     try:
         final = _validated(program, words)
         if final is not None:
@@ -109,6 +113,7 @@ def entry(program: Program, argv: Sequence[str] | None = None) -> None:
         _stop("interrupted", 130)
     finally:
         withdraw()
+        os.environ.pop(_TRACEBACKS, None)
 
 
 class _Words(NamedTuple):
@@ -315,6 +320,8 @@ def _continuation(program: Program, task: _Task) -> str:
 
 
 def _stop(message: str, code: int) -> NoReturn:
+    if code < 128 and os.environ.get(_TRACEBACKS) == "1":
+        traceback.print_exc()  # of the error that the message is of, and of what caused it
     _stop_lines(" ".join(message.split()), code)
 
 

@@ -13,13 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hmseg.errors import DataError, first_line
+from hmseg.errors import DataError
 from hmseg.files import writing_bytes
 from hmseg.metrics import intersections_and_unions
+from hmseg.untrusted import opened, parsing
 
 COLUMNS = ("index", "class_id", "foreground", "counted", "inter_bg", "union_bg", "inter_fg", "union_fg")
 """Place in the list of episodes, class, pixels of the query's object, pixels that count (no void), and the
 intersections and unions of background and foreground (REFERENCE section 11)."""
+
+_LARGEST = 200 * 10**6  # bytes of text; 20000 episodes have one million
 
 Rows = NDArray[np.int64]
 """(N, 8) in the order of ``COLUMNS``."""
@@ -87,15 +90,13 @@ def read_table(path: Path) -> Rows:
     Raises:
         DataError: it is missing, cut, or not such a table.
     """
-    try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            header, *lines = list(csv.reader(file))
-        table = parse_rows(header, lines)
-    except (OSError, EOFError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"table of episodes {path} can't be read ({first_line(error)}): evaluate the checkpoint again"
-        ) from None
-    return table
+    with parsing(lambda why: DataError(f"table of episodes {path} can't be read ({why}): evaluate again")):
+        with opened(path) as packed, gzip.open(packed) as unpacked:
+            text = unpacked.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise ValueError(f"it unpacks to more than {_LARGEST // 10**6} MB")
+        header, *lines = list(csv.reader(text.decode().splitlines()))
+        return parse_rows(header, lines)
 
 
 def parse_rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> Rows:

@@ -32,7 +32,15 @@ from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import Source, Split, class_names_of
 from hmseg.episode_table import read_table, write_table
 from hmseg.errors import DataError, HmsegError
-from hmseg.evaluation_record import Pair, by_seed, identity, make_record, record_path, table_path
+from hmseg.evaluation_record import (
+    Pair,
+    about_training,
+    by_seed,
+    identity,
+    make_record,
+    record_path,
+    table_path,
+)
 from hmseg.files import owned
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork
@@ -62,6 +70,7 @@ def run(cfg: DictConfig) -> float:
     environment.commit()
     path = Path(cfg.ckpt).expanduser()
     checkpoint, checksum = read_with_digest(path)
+    about_training(path, checkpoint)  # its record will tell of it: what can't be told is found now
     data = build_datamodule(cfg)
     episodes = len(data.test_specs)  # drawn now: lists or a manifest that can't be used are found at once
     log.info("%s; %d episodes", describe_lists(data.source), episodes)

@@ -13,11 +13,13 @@ from hmseg.config.runs import RUN_FILE
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.protocols import digest
 from hmseg.data.source import class_names_of
+from hmseg.errors import CheckpointError
 from hmseg.metrics import SMALL_OBJECT, Scores
 from hmseg.module import SegmentationModule
 from hmseg.records import FORMAT, Record, record_id
 from hmseg.results import scores_record
 from hmseg.run_checkpoints import HISTORY, entry, provenance
+from hmseg.untrusted import json_or_none, parsing
 
 ELSEWHERE = (
     "callbacks", "logger", "paths", "hydra", "features", "resume", "ckpt", "episodes", "recompute", "requeue",
@@ -180,13 +182,20 @@ def about_training(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     ``complete`` is true where the run came to its end, false where it has not (yet), None for a checkpoint
     that was imported or moved out of its run folder.
     """
+    with parsing(
+        lambda why: CheckpointError(
+            f"{path}: its history of the training can't be used ({why}): give another checkpoint of the run"
+        )
+    ):
+        about = _about_training(path, checkpoint)
+        json.dumps(about, allow_nan=False)  # as it will be written
+    return about
+
+
+def _about_training(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     history = (checkpoint.get("callbacks") or {}).get(HISTORY) or {}
     run, stored = history.get("run"), entry(checkpoint)["config"]
-    ended = path.parent.parent / RUN_FILE
-    try:
-        found = json.loads(ended.read_text())
-    except (OSError, ValueError):
-        found = None
+    found = json_or_none(path.parent.parent / RUN_FILE)
     inside = (path.parent.parent / ".hydra").is_dir()
     complete = isinstance(found, dict) and found.get("run") == run is not None
     loader = stored.get("loader") or {}
@@ -197,9 +206,16 @@ def about_training(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": history.get("seconds"),
         "complete": True if complete else (False if run is not None and inside else None),
         "selection": loader.get("selection", "published"),
-        "history": list(history.get("validations") or []),
+        "history": [_validation(each) for each in history.get("validations") or []],
         "config": told(stored),
     }
+
+
+def _validation(entry: Any) -> dict[str, float]:
+    numbers = isinstance(entry, dict) and all(type(each) in (int, float) for each in entry.values())
+    if not numbers or not entry.keys() >= {"epoch", "miou"}:
+        raise ValueError(f"{str(entry)[:60]} came for a validation's epoch, step, seconds and miou")
+    return dict(entry)
 
 
 def told(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from hmseg.checkpoint_files import LAST, PREVIOUS, is_whole, replace_whole
 from hmseg.errors import CheckpointError, ConfigError, HmsegError
 from hmseg.interruption import Terminated
+from hmseg.run_checkpoints import read_checkpoint
+from hmseg.untrusted import reason
 
 GRACE = 5.0
 """Seconds that other processes of this machine have to leave by themselves."""
@@ -37,6 +39,16 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def __init__(self) -> None:
         self._written: set[Path] = set()
+
+    def load_checkpoint(
+        self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Reads a file onto the CPU, tensors and plain data only, whatever is asked for.
+
+        Raises:
+            CheckpointError: it is damaged, or not a run's.
+        """
+        return read_checkpoint(Path(path))
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
@@ -119,6 +131,27 @@ def ending_together(trainer: pl.Trainer) -> Iterator[None]:
         if failed and not isinstance(error, HmsegError) and isinstance(error, Exception):
             raise HmsegError(f"process {failed[0]} of the run failed: its message is above") from None
         raise
+
+
+@contextmanager
+def restoring(trainer: pl.Trainer, resumed: str | None) -> Iterator[None]:
+    """Around ``fit``: what goes wrong while Lightning takes up a checkpoint's state, as one line.
+
+    Raises:
+        CheckpointError: the state of an optimiser, a loop or a callback in it is not what it can be.
+    """
+    try:
+        yield
+    except HmsegError:
+        raise
+    except Exception as error:
+        # Lightning holds what it read until all of it is restored.
+        if resumed is None or not trainer._checkpoint_connector._loaded_checkpoint:
+            raise
+        raise CheckpointError(
+            f"{resumed} can't be gone on from ({reason(error)}): its state is damaged or of another version; "
+            "give another checkpoint of the run, or begin a new one"
+        ) from error
 
 
 def check_cluster(devices: int, nodes: int) -> None:

@@ -20,6 +20,8 @@ from torch import Tensor
 from hmseg.checkpoints import export_published, load_published
 from hmseg.errors import CheckpointError, first_line
 from hmseg.networks import HEADS, FewShotNetwork, build_network
+from hmseg.untrusted import reason
+from hmseg.untrusted.torch_files import load
 
 WRAPPED = "module."
 """What ``DataParallel`` put before each name."""
@@ -167,27 +169,19 @@ def _load(path: Path) -> tuple[Any, tuple[str, ...]]:
     """
     try:
         try:
-            return torch.load(path, map_location="cpu", weights_only=True), ()
+            return load(path), ()
         except pickle.UnpicklingError:
             if not (foreign := _foreign_names(path)):
                 raise
             stand_ins = [_stand_in(name) for name in foreign]
             with torch.serialization.safe_globals(stand_ins):  # type: ignore[arg-type]
-                return torch.load(path, map_location="cpu", weights_only=True), tuple(foreign)
+                return load(path), tuple(foreign)
     except Exception as error:  # noqa: BLE001 - a damaged pickle can raise anything
         raise CheckpointError(
-            f"'{path}' cannot be read as a checkpoint ({_reason(error)}): it may be truncated, or hold code "
+            f"'{path}' cannot be read as a checkpoint ({reason(error)}): it may be truncated, or hold code "
             "beside its weights; then save its state dict alone where you trust it: "
             "torch.save(torch.load(PATH, weights_only=False)['state_dict'], NEW_PATH)"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """PyTorch's reason without its advice to load in an unsafe way."""
-    reason = str(error).partition("WeightsUnpickler error: ")[2].strip().partition(" Please use")[0]
-    if not reason and str(error).startswith("Weights only load failed"):
-        return "it holds code"
-    return reason.splitlines()[0].strip() if reason else first_line(error)
 
 
 def _foreign_names(path: Path) -> list[str]:

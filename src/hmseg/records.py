@@ -15,8 +15,10 @@ from typing import Any
 from hmseg.episode_table import Rows, write_table
 from hmseg.errors import DataError
 from hmseg.files import append_json
+from hmseg.untrusted import parsing, read_text
 
 Record = dict[str, Any]
+_LARGEST = 10**9  # bytes
 FORMAT = 2
 """Version of a record; older ones have no id, and readers leave them out."""
 
@@ -75,11 +77,8 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         DataError: the file is missing or no text.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise DataError(f"records {path} can't be read ({reason}): give the file of an evaluation") from None
+    with parsing(lambda why: DataError(f"records {path} can't be read ({why}): give an evaluation's")):
+        lines = read_text(path, _LARGEST).splitlines()
     found: dict[str, Record] = {}
     for line in lines:
         record = parse_record(line)
@@ -93,7 +92,7 @@ def parse_record(text: str) -> Record | None:
     """One record of today's format from its JSON text; None for anything else."""
     try:
         record = json.loads(text)
-    except (ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - whatever is wrong with a line, it is none
         return None
     whole = isinstance(record, dict) and record.get("format") == FORMAT and isinstance(record.get("id"), str)
     return record if whole else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import platform
 from collections.abc import Callable, Mapping, MutableMapping
 from importlib.metadata import version
@@ -19,9 +18,12 @@ import torch
 from torch import Tensor, nn
 
 import hmseg
-from hmseg.errors import CheckpointError, ConfigError, first_line
+from hmseg.errors import CheckpointError, ConfigError
 from hmseg.files import sha256
 from hmseg.state_dicts import listed, misfits
+from hmseg.untrusted import parsing
+from hmseg.untrusted.settings import settings_of
+from hmseg.untrusted.torch_files import load
 from hmseg.weights import KEPT
 
 FORMAT = 1
@@ -160,17 +162,21 @@ def entry(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CheckpointError: it has none, or one of a later version of hmseg.
     """
-    about = checkpoint.get("hmseg")
-    if not isinstance(about, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
+    about, state = checkpoint.get("hmseg"), checkpoint.get("state_dict")
+    whole = isinstance(state, Mapping) and all(isinstance(each, Tensor) for each in state.values())
+    if not isinstance(about, dict) or not whole:
         raise CheckpointError(
             "this is not a checkpoint of hmseg (no 'hmseg' entry or no 'state_dict'): give a .ckpt file of a "
             "run; published weights are loaded with hmseg.load_published"
         )
     if about.get("format") != FORMAT:
         raise CheckpointError(
-            f"the checkpoint has format {about.get('format')}, but hmseg {hmseg.__version__} reads {FORMAT}: "
-            f"use hmseg {about.get('versions', {}).get('hmseg', 'of the run')}"
+            f"the checkpoint has format {str(about.get('format'))[:20]}, but hmseg {hmseg.__version__} "
+            f"reads {FORMAT}: use the version of hmseg that the run was made with"
         )
+    for key in ("backbone_weights", "backbone_fingerprint"):
+        if not isinstance(about.get(key), str):
+            raise CheckpointError(f"its 'hmseg' entry holds no {key}, a text was expected")
     return about
 
 
@@ -189,15 +195,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at '{path}': give the path of a .ckpt file of a run")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"'{path}' cannot be read as a checkpoint ({first_line(error)}): it may be truncated or hold "
-            "more than tensors and plain data"
-        ) from error
+    with parsing(
+        lambda why: CheckpointError(
+            f"'{path}' cannot be read as a checkpoint ({why}): it may be truncated or hold more than tensors "
+            "and plain data"
+        )
+    ):
+        checkpoint = load(path)
     try:
         entry(checkpoint if isinstance(checkpoint, dict) else {})
+        settings_of(checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"'{path}': {error}") from error
     return dict(checkpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from hmseg.checkpoint_files import replace_whole
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.protocols import digest
 from hmseg.results import write_json
+from hmseg.untrusted import json_or_none
 
 log = logging.getLogger(__name__)
 ORIGIN_FILE = "environment.json"
@@ -61,10 +61,8 @@ def write_origin(
 
 def _starts(path: Path) -> list[dict[str, Any]]:
     """Earlier starts of the run; none where the file is missing or not ours."""
-    try:
-        starts = json.loads(path.read_text())["starts"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    found = json_or_none(path)
+    starts = found.get("starts") if isinstance(found, dict) else None
     return [each for each in starts if isinstance(each, dict)] if isinstance(starts, list) else []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from hmseg.errors import ConfigError, WeightsError, first_line
 from hmseg.state_dicts import listed, misfits
+from hmseg.untrusted import parsing
 from hmseg.weights import KEPT, read_state_dict
 
 if TYPE_CHECKING:
@@ -108,15 +108,10 @@ def read_file(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix != ".safetensors" or not path.is_file():
         return read_state_dict(path)
-    from safetensors import SafetensorError  # timm needs it itself
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file  # timm needs it itself
 
-    try:
+    with parsing(lambda why: WeightsError(f"'{path}' can't be read as safetensors ({why}); fetch it again")):
         return load_file(path)
-    except (SafetensorError, OSError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"'{path}' can't be read as safetensors ({first_line(error)}); fetch it again"
-        ) from error
 
 
 def _timm() -> ModuleType:

@@ -24,10 +24,10 @@ from hmseg.config.runs import RUN_FILE
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.source import class_names_of
 from hmseg.episode_table import read_table
-from hmseg.errors import ConfigError
+from hmseg.errors import CheckpointError, ConfigError
 from hmseg.evaluation_record import make_record, table_path
 from hmseg.module import SegmentationModule
-from hmseg.plugins import ending_together
+from hmseg.plugins import ending_together, restoring
 from hmseg.results import print_classes, print_comparison, write_json
 from hmseg.run_checkpoints import read_checkpoint, read_with_digest
 from hmseg.run_origin import write_origin
@@ -65,7 +65,7 @@ def run(cfg: DictConfig) -> float | None:
         logger.log_hyperparams(plain_config(cfg))
     if cfg.resume:
         check_resumed(cfg)
-    with ending_together(trainer):
+    with ending_together(trainer), restoring(trainer, cfg.resume):
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
         best = best_checkpoint(trainer)
         score = float(best.best_model_score) if best and best.best_model_score is not None else None
@@ -82,7 +82,14 @@ def check_resumed(cfg: DictConfig) -> None:
         CheckpointError: it is missing, damaged or not one of ours.
         ConfigError: fewer epochs are asked for than the run has begun.
     """
-    begun, most = read_checkpoint(cfg.resume).get("epoch", 0) + 1, cfg.trainer.max_epochs
+    checkpoint, most = read_checkpoint(cfg.resume), cfg.trainer.max_epochs
+    epoch, states = checkpoint.get("epoch"), checkpoint.get("optimizer_states")
+    remedy = "give another checkpoint of the run, or begin a new one"
+    if type(epoch) is not int or epoch < 0:
+        raise CheckpointError(f"{cfg.resume} doesn't say its epoch: {remedy}")
+    if not isinstance(states, list) or not states:
+        raise CheckpointError(f"{cfg.resume} holds no state of an optimiser: {remedy}")
+    begun = epoch + 1
     if most is not None and 0 <= most < begun:
         raise ConfigError(
             f"trainer.max_epochs={most}: the run in {cfg.resume} has begun epoch {begun}; give at least as "

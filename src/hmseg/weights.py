@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from importlib import resources
 from importlib.util import find_spec
@@ -13,8 +12,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from hmseg.errors import WeightsError, first_line
+from hmseg.errors import WeightsError
 from hmseg.state_dicts import listed, misfits
+from hmseg.untrusted import parsing
+from hmseg.untrusted.torch_files import load
 
 # Always IMAGENET1K_V1, never DEFAULT: the published numbers were made with V1.
 IMAGENET: Mapping[str, torchvision.models.WeightsEnum] = {
@@ -74,13 +75,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         options = f"a file, 'imagenet', 'bundled' ({' and '.join(BUNDLED)}) or 'random'"
         raise WeightsError(f"no weights at '{path}': backbone.weights takes {options}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"'{path}' can't be read as PyTorch weights ({first_line(error)}): it may be truncated or hold "
-            "more than tensors; fetch it again"
-        ) from error
+    with parsing(
+        lambda why: WeightsError(
+            f"'{path}' can't be read as PyTorch weights ({why}): it may be truncated or hold more than "
+            "tensors; fetch it again"
+        )
+    ):
+        state = load(path)
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(f"'{path}' holds no state dict (tensors by name); give a file saved from one")
     return state

@@ -16,7 +16,7 @@ from hmseg.webpage.serving import http_server, listen
 from hmseg.webpage.work import Work
 from served import Served
 
-LIMITS = Limits(max_mb=0.2, max_pixels=200_000, max_sessions=3, max_images=6)
+LIMITS = Limits(max_mb=0.2, max_pixels=200_000, max_sessions=3, max_images=6, max_supports=3)
 
 
 @pytest.fixture(scope="session")

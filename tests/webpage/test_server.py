@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import socket
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,11 @@ import pytest
 import made_annotations as made
 from hmseg.masking import MASKINGS
 from hmseg.segmenter import Segmenter
-from hmseg.webpage import layers
+from hmseg.webpage import layers, serving
 from hmseg.webpage.limits import RefusedError
 from hmseg.webpage.server import class_name, json_object
 from hmseg.webpage.work import Work
-from served import Answer, Served, pixels_of, png, scene
+from served import Answer, Served, mask_png, pixels_of, png, scene
 
 KEYS = ("overlay", "mask", "probability", "file", "overlay_file")
 
@@ -135,7 +138,9 @@ def test_correlation_follows_the_point_and_the_masking(served: Served) -> None:
     ("wanted", "status", "words"),
     [
         ({"masking": "hybird"}, 400, "unknown masking 'hybird': did you mean 'hybrid'?"),
-        ({"masking": ["hybrid"]}, 400, "unknown masking"),
+        ({"masking": ["hybrid"]}, 400, "expected a JSON object of texts and numbers (it holds others)"),
+        ({"masking": "\ud800"}, 400, "expected a JSON object of texts and numbers ("),
+        ({"query": "\udfff"}, 400, "expected a JSON object of texts and numbers ("),
         ({"level": 9}, 400, "unknown level '9'"),
         ({"level": None}, 400, "unknown level"),
         ({"x": 1.5}, 400, "x: expected a number from 0 to 1, got 1.5"),
@@ -231,6 +236,48 @@ def test_a_page_cannot_hold_everything(served: Served) -> None:
         served.add_image(scene(seed)[0])
     answer = served.ask("POST", "/api/images", png(scene(9)[0]))
     assert answer.status == 413 and "this page holds 6 images" in answer.json["error"]
+
+
+def test_a_page_cannot_hold_any_number_of_supports(served: Served) -> None:
+    image, mask = scene(1)
+    key = served.add_image(image)
+    for _ in range(3):
+        served.add_support(key, mask)
+    answer = served.ask("POST", f"/api/supports?image={key}&name=cat", mask_png(mask))
+    assert answer.status == 413 and "this page holds 3 supports" in answer.json["error"]
+
+
+def test_a_removed_query_goes_with_all_that_was_made_of_it(served: Served) -> None:
+    _, query, _ = shown(served)
+    session = served.server.sessions.get(served.session)
+    image = weakref.ref(session.images[query])
+    found = served.ask("POST", "/api/predictions", {"query": query, "masking": "none"}).json
+    picture(served, found["overlay_file"])
+    assert served.ask("DELETE", f"/api/images/{query}").status == 204
+    gc.collect()
+    assert image() is None
+    for name in (*KEYS, "change"):
+        assert served.ask("GET", f"/results/{found[name]}").status == 404
+
+
+def test_whoever_sends_nothing_makes_room_for_those_who_do(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "PATIENCE", 0.2)
+    head = f"POST /api/images HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+    body = (
+        f"Content-Length: 9\r\nOrigin: http://127.0.0.1:{served.port}\r\n"
+        f"X-Hmseg-Session: {served.session}\r\n\r\n"
+    )
+    sent = [b"", b"GET", head.encode(), (head + body).encode(), (head + body).encode() + b"x"] * 13
+    idle = [socket.create_connection(("127.0.0.1", served.port), timeout=60) for _ in sent]
+    for connection, words in zip(idle, sent, strict=True):
+        connection.sendall(words)
+    for connection in idle:
+        with contextlib.suppress(ConnectionResetError):
+            connection.recv(1000)  # it ends, whatever it says: the test would wait for a minute otherwise
+        connection.close()
+    assert served.ask("GET", "/api/about").status == 200
 
 
 def test_requests_for_results_are_short(served: Served) -> None:

@@ -55,6 +55,31 @@ def test_pages_share_a_bounded_memory() -> None:
         sessions.add_image(session, IMAGE)
 
 
+def test_encoded_supports_of_pages_unused_for_longest_make_room() -> None:
+    sessions = Sessions(Limits(max_encoded=3))
+    old, new = (sessions.get(sessions.open()) for _ in range(2))
+    for session in (old, new):
+        image = sessions.add_image(session, IMAGE)
+        sessions.add_support(session, Support(image, MASK, "cat"))
+        for masking in ("none", "hybrid"):
+            sessions.hold_encoded(session, ("segmenter", masking), masking)
+        session.kept["prediction", "a", "b"] = 1
+    assert ("segmenter", "none") not in old.kept and ("prediction", "a", "b") in old.kept
+    assert len(new.kept) == 3
+    sessions.hold_encoded(new, ("segmenter", "input"), "input")
+    assert [what for what in old.kept if what[0] == "segmenter"] == [] and len(new.kept) == 4
+
+
+def test_masks_take_room_as_images_do() -> None:
+    sessions = Sessions(Limits(max_pixels=100, max_held_pixels=3))
+    session = sessions.get(sessions.open())
+    image = sessions.add_image(session, IMAGE)
+    for _ in range(2):
+        sessions.add_support(session, Support(image, MASK, "cat"))
+    with pytest.raises(RefusedError, match="this page holds 2 supports and 0.0003 million pixels"):
+        sessions.add_support(session, Support(image, MASK, "cat"))
+
+
 def test_results_of_other_supports_are_gone() -> None:
     sessions = Sessions(Limits())
     session = sessions.get(sessions.open())

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hmseg.errors import DataError
+from hmseg.untrusted import parsing, read_bytes, reason
 
+_LARGEST = 4 * 10**9  # bytes of a file; COCO's have half a billion
 Kind = Literal["coco", "labelme"]
 
 
@@ -18,18 +20,16 @@ def read_json(path: Path) -> Any:
         DataError: it can't be read, or is no JSON.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, _LARGEST)
     except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror})") from None
+        raise DataError(f"{path} can't be read ({reason(error)})") from None
     return parse_json(content, str(path))
 
 
 def parse_json(content: bytes, what: str) -> Any:
     """What a file's bytes hold; ``what`` it is, for messages. Raises DataError where it is no JSON."""
-    try:
-        return json.loads(content)  # finds the encoding; tools on Windows write a mark before it
-    except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors are ValueErrors
-        raise DataError(f"{what} is no JSON ({error}): export it again") from None
+    with parsing(lambda why: DataError(f"{what} is no JSON ({why}): export it again")):
+        return json.loads(content)  # UTF-8 or 16, with or without the mark that some tools begin with
 
 
 def kind_of(content: object) -> Kind | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from hmseg.annotations.tracing import polygons
 from hmseg.data.displayed import Size, Sizes, read_sizes
 from hmseg.data.opening import open_still
 from hmseg.errors import DataError
+from hmseg.untrusted import parsing
 
 VERSION = "5.5.0"
 """Of LabelMe, in what is written; older and newer ones read it as well."""
@@ -105,10 +105,8 @@ def _segmentation(shape: Mapping[str, Any], size: Size, where: str) -> Any:
 
 
 def _points(given: object, where: str) -> list[tuple[float, float]]:
-    try:
+    with parsing(lambda why: DataError(f"{where}: expected points [[x, y], …], got others ({why})")):
         points = [(float(x), float(y)) for x, y in given]  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: expected points [[x, y], …], got {str(given)[:40]}") from None
     if not all(math.isfinite(number) for point in points for number in point):
         raise DataError(f"{where}: a coordinate is not a finite number")
     return points
@@ -119,10 +117,8 @@ def _pasted(
 ) -> NDArray[np.bool_]:
     """A mask of the image's size from the PNG, in base 64, of its part between two corners, both inside."""
     (left, top), (right, bottom) = ((round(x), round(y)) for x, y in corners)
-    try:
+    with parsing(lambda why: DataError(f"{where}: its mask is no PNG in base 64 ({why})")):
         content = base64.b64decode(str(text), validate=True)
-    except binascii.Error:
-        raise DataError(f"{where}: its mask is no PNG in base 64") from None
     still = open_still(content, f"{where}: its mask in base 64", ("PNG",))
     image = still.image
     inside = image.size == (right - left + 1, bottom - top + 1)

@@ -18,6 +18,7 @@ from hmseg.annotations.marked import Canvas, Found, class_label
 from hmseg.annotations.tracing import polygons
 from hmseg.data.displayed import read_sizes
 from hmseg.errors import DataError
+from hmseg.untrusted import parsing, read_text
 
 LABELS = "labels"
 """The folder of the text files, in a data set where the images' folder is called ``images``."""
@@ -124,24 +125,22 @@ def read_names(folder: Path) -> dict[int, str]:
 
 
 def _yaml_names(file: Path) -> dict[int, str]:
-    try:
+    with parsing(lambda why: DataError(f"{file} is no YAML with names ({why}): export it again")):
         content = yaml.safe_load(_text(file))
-    except (yaml.YAMLError, RecursionError):
-        raise DataError(f"{file} is no YAML: export it again") from None
-    listed = content.get("names") if isinstance(content, dict) else None
-    pairs = (
-        enumerate(listed) if isinstance(listed, list) else listed.items() if isinstance(listed, dict) else ()
-    )
-    return {
-        int(number): class_label(str(name), str(file)) for number, name in pairs if str(number).isdecimal()
-    }
+        listed = content.get("names") if isinstance(content, dict) else None
+        if isinstance(listed, list):
+            listed = dict(enumerate(listed))
+        pairs = listed.items() if isinstance(listed, dict) else ()
+        return {
+            int(number): class_label(str(name), str(file))
+            for number, name in pairs
+            if str(number).isdecimal()
+        }
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} can't be read ({error}): export it again") from None
+    with parsing(lambda why: DataError(f"{file} can't be read ({why}): export it again")):
+        return read_text(file, encoding="utf-8-sig")
 
 
 def yolo_lines(labels: NDArray[np.integer[Any]], n_classes: int) -> str:

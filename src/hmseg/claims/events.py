@@ -10,6 +10,7 @@ from typing import Any
 
 from hmseg.errors import DataError
 from hmseg.files import append_json
+from hmseg.untrusted import parsing, read_text
 
 Event = Mapping[str, Any]
 STARTED, FINISHED, FAILED, STOPPED = "started", "finished", "failed", "stopped"
@@ -23,17 +24,13 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} can't be read ({type(error).__name__}): move it away to begin anew"
-        ) from None
+    with parsing(lambda why: DataError(f"{path} can't be read ({why}): move it away to begin anew")):
+        lines = read_text(path).splitlines()
     events = []
     for line in lines:
         try:
             event = json.loads(line)
-        except ValueError:
+        except Exception:  # noqa: BLE001 - whatever is wrong with a line, it is none
             continue
         if isinstance(event, dict) and isinstance(event.get("claim"), str) and event.get("event"):
             events.append(event)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from hmseg.errors import ConfigError, DataError
+from hmseg.untrusted import parsing, read_bytes
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 BENCHMARKS: Mapping[str, int] = {"pascal": 4, "coco": 4, "coco2pascal": 4, "fss": 0}
 """Folds of each published benchmark; 0 for none."""
+_MOST_FOLDS = 1000
 COLUMNS = ("benchmark", "shot", "model", "masking", "backbone", "claimed", "per_fold", "fb_iou", "source")
 """Of a file of claims; a user's own needs ``experiment`` too, and may have ``folds``."""
 
@@ -80,20 +83,15 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
     Raises:
         DataError: the file can't be read, or a row is not a claim.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or (), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"claims {path} can't be read ({type(error).__name__}): give a CSV file") from None
+    with parsing(lambda why: DataError(f"claims {path} can't be read ({why}): give a CSV file")):
+        reader = csv.DictReader(io.StringIO(read_bytes(path).decode(), newline=""))
+        columns, rows = reader.fieldnames or (), list(reader)
     if absent := [name for name in COLUMNS if name not in columns]:
         raise DataError(f"claims {path}: the column {absent[0]} is missing (expected: {', '.join(COLUMNS)})")
     claims = []
     for line, row in enumerate(rows, start=2):
-        try:
+        with parsing(lambda why, line=line: DataError(f"claims {path}, line {line}: {why}")):  # type: ignore[misc]
             claims.append(_claim(row))
-        except (TypeError, ValueError) as error:
-            raise DataError(f"claims {path}, line {line}: {error}") from None
     if twice := _first_double(claim.id for claim in claims):
         raise DataError(f"claims {path}: {twice} stands there twice; one line for each claim")
     return tuple(claims)
@@ -110,6 +108,8 @@ def _claim(row: Mapping[str, str]) -> Claim:
     experiment = own or published_experiment(benchmark, model, masking, backbone)
     per_fold = tuple(float(word) for word in (row["per_fold"] or "").split())
     count = int(folds)
+    if not 0 <= count <= _MOST_FOLDS:
+        raise ValueError(f"folds: expected 0 to {_MOST_FOLDS}, got {count}")
     if per_fold and len(per_fold) != count:
         raise ValueError(f"per_fold has {len(per_fold)} values, {benchmark} has {count} folds")
     shot = int(row["shot"])

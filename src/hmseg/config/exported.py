@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hmseg.config.composer import Composer
 from hmseg.config.runs import find_checkpoint, quoted
-from hmseg.config.stored import GROUPS, offer_checkpoint, read_config
+from hmseg.config.stored import GROUPS, offer_checkpoint, stored_value
 from hmseg.errors import ConfigError
 
 
@@ -49,10 +49,10 @@ def for_conversion(composer: Composer, overrides: Sequence[str]) -> list[str]:
     if "source" not in given or given["source"].is_sweep_override():
         raise ConfigError("source: one checkpoint or run folder is required; give source=PATH")
     path = find_checkpoint("source", str(given["source"].value()), ("best.ckpt", "last.ckpt"))
-    offer_checkpoint(path, given.keys() & set(GROUPS))
+    offer_checkpoint(path, given)
     rest = [each.input_line or "" for key, each in given.items() if key != "source"]
     rest += [f"{group}=checkpoint" for group in GROUPS if group not in given]
     if "fold" not in given:
-        fold = read_config(path).get("fold")
+        fold = stored_value(path, "fold")
         rest.append(f"fold={'null' if fold is None else fold}")
     return [*rest, f"source={quoted(path)}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hmseg.config.checks_export import FORMATS, PARTS, check_targets, targets
 from hmseg.config.composer import Composer
-from hmseg.config.stored import from_checkpoint, read_config
+from hmseg.config.stored import from_checkpoint, stored_value
 
 
 def for_export(composer: Composer, overrides: Sequence[str]) -> list[str]:
@@ -27,4 +27,4 @@ def for_export(composer: Composer, overrides: Sequence[str]) -> list[str]:
     if "aggregation" in given:
         return words
     ckpt = next(each.value() for each in composer.parse(words) if each.key_or_group == "ckpt")
-    return [*words, f"aggregation={read_config(Path(str(ckpt))).get('aggregation', 'vote')}"]
+    return [*words, f"aggregation={stored_value(Path(str(ckpt)), 'aggregation') or 'vote'}"]

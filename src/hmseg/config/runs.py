@@ -8,19 +8,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
+from hydra.core.override_parser.types import Override
 
 from hmseg.checkpoint_files import RESUMED, first_whole, is_whole
 from hmseg.config.composer import Composer
+from hmseg.config.shipped import shipped
 from hmseg.errors import CheckpointError, ConfigError
 from hmseg.files import writing
 from hmseg.tracking.artifacts import fetch
 from hmseg.tracking.references import is_reference
+from hmseg.untrusted import parsing, read_text
+from hmseg.untrusted.archives import packed
+from hmseg.untrusted.settings import check
 
 RUN_FILE = "run.json"
 """What a training leaves in its folder when it has come to its end."""
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
 _KEPT = Path(".hydra") / "overrides.kept.yaml"
 """The same, moved into place whole: Hydra writes its file anew at each start, and may be killed at it."""
+
+_FEW = 10**6  # bytes of overrides; YAML is slow
 
 
 def quoted(path: Path) -> str:
@@ -71,6 +78,8 @@ def find_checkpoint(key: str, given: str, names: Sequence[str]) -> Path:
         path = found
     if not path.is_file():
         raise CheckpointError(f"{key}={given}: there is no such file or folder")
+    if said := packed(path):
+        raise CheckpointError(f"{key}={given}: {said}")
     if not is_whole(path):
         raise CheckpointError(f"{key}={given}: not a checkpoint, or a truncated one")
     return path.absolute()
@@ -133,10 +142,11 @@ def replay(composer: Composer, overrides: Sequence[str]) -> list[str]:
             "to start from other weights, train anew"
         )
     replaced = {override.key_or_group for override in given} | {"resume", "hydra.run.dir"}
-    stored = _stored_overrides(run / (_KEPT if (run / _KEPT).is_file() else _OVERRIDES))
-    kept = [
-        override.input_line for override in composer.parse(stored) if override.key_or_group not in replaced
-    ]
+    file = run / (_KEPT if (run / _KEPT).is_file() else _OVERRIDES)
+    stored = [each for each in composer.parse(_stored_overrides(file)) if each.key_or_group not in replaced]
+    for override in stored:
+        _check_stored(file, composer, override)
+    kept = [override.input_line for override in stored]
     own = [
         override.input_line for override in given if override.key_or_group not in ("resume", "hydra.run.dir")
     ]
@@ -175,13 +185,30 @@ def check_srun(overrides: Sequence[str], environment: Mapping[str, str] = os.env
         )
 
 
+def _check_stored(file: Path, composer: Composer, override: Override) -> None:
+    """Refuses an override that would have something run, or looked up, that the project doesn't ship.
+
+    The folder of a run may be a stranger's; what is given on the command line is the user's own word.
+    """
+    key, line = override.key_or_group, override.input_line
+    remedy = f"if you trust it, give {key}=… again beside resume=… (with --config-dir, where it is your own)"
+    value = override.value()
+    if key.split("/")[0].split(".")[0] == "hydra":
+        raise ConfigError(f"{file}: '{line}' is a setting of Hydra itself; {remedy}")
+    options = value if isinstance(value, list) else [value]
+    of_group = composer.options(key) or "/" in key or override.package is not None
+    if of_group and any(".." in Path(str(each)).parts for each in options):
+        raise ConfigError(f"{file}: '{line}' takes an option from another folder; {remedy}")
+    with parsing(lambda why: ConfigError(f"{file}: '{line}' can't be read ({why}); {remedy}")):
+        try:
+            check(f"'{line}'", {key.rpartition(".")[2]: value}, shipped(), remedy)
+        except CheckpointError as error:
+            raise ConfigError(f"{file}: {error}") from None
+
+
 def _stored_overrides(path: Path) -> list[str]:
-    try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path}: can't be read ({type(error).__name__}); the run can't be continued"
-        ) from error
+    with parsing(lambda why: ConfigError(f"{path}: can't be read ({why}); the run can't be continued")):
+        stored = yaml.safe_load(read_text(path, _FEW))
     if not isinstance(stored, list) or not all(isinstance(line, str) for line in stored):
         raise ConfigError(f"{path}: expected a list of overrides; the run can't be continued")
     return stored

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from hmseg.config.composer import Composer, conf_dir
+from hmseg.config.composer import Composer
 from hmseg.config.runs import find_checkpoint, quoted
 from hmseg.config.schema import SCHEMAS
+from hmseg.config.shipped import shipped
 from hmseg.errors import CheckpointError, ConfigError
+from hmseg.untrusted import parsing
+from hmseg.untrusted.settings import node_of, settings_of, value_of
 
 GROUPS = ("model", "masking", "backbone", "dataset")
 """Groups whose option ``checkpoint`` is what the checkpoint was trained with."""
-SCALARS = ("fold", "shot", "seed", "aggregation")
+SCALARS = {"fold": int, "shot": int, "seed": int, "aggregation": str}
+"""Single settings that are taken over, and their types."""
 _OPTION = "checkpoint"
 _ABSENT = object()
 
@@ -42,7 +45,7 @@ def from_checkpoint(composer: Composer, overrides: Sequence[str], config_name: s
     """
     offer_placeholders()
     parsed = composer.parse(overrides)
-    chosen = {override.key_or_group for override in parsed} & set(GROUPS)
+    chosen = {override.key_or_group for override in parsed}
     later = tuple(f"{group}." for group in GROUPS if group not in chosen)
     early = [o for o in parsed if not o.key_or_group.startswith(later) and not o.is_sweep_override()]
     composer.compose(config_name, [override.input_line or "" for override in early])
@@ -70,26 +73,23 @@ def offer_checkpoint(path: Path, chosen: Iterable[str]) -> None:
 
     Args:
         path: the checkpoint, with ``checkpoint["hmseg"]["config"]``, a plain resolved dict.
-        chosen: groups for which an option is given on the command line; the stored ones are not looked at.
+        chosen: groups and settings given on the command line; the stored ones are not looked at.
 
     Raises:
-        CheckpointError: it can't be read or holds no configuration.
-        ConfigError: it names something to build that is not shipped.
+        CheckpointError: it can't be read, holds no configuration, or names something to build that is not
+            shipped, or to look up.
     """
-    config = read_config(path)
-    nodes: dict[str, dict[str, Any]] = {}
-    for group in GROUPS:
-        node = {} if group in chosen else config.get(group)
-        if not isinstance(node, dict):
-            raise CheckpointError(f"{path}: its configuration has no {group}; give {group}=…")
-        _check_node(path, group, node)
-        nodes[group] = node
+    config, chosen = read_config(path), set(chosen)
+    with _named(path):
+        nodes = {group: {} if group in chosen else _node(config, group) for group in GROUPS}
+        wanted = [key for key in SCALARS if key in config and key not in chosen]
+        scalars = {key: value_of(config, key, SCALARS[key]) for key in wanted}
     source = nodes["dataset"].get("source")
     if isinstance(source, dict):  # options that both have stay one option
         shared = {key: f"${{..{key}}}" for key in source if source[key] == nodes["dataset"].get(key, _ABSENT)}
         nodes["dataset"] = {**nodes["dataset"], "source": {**source, **shared}}
     nodes["dataset"] = _typed(path, nodes["dataset"])
-    _offer(nodes, {key: config[key] for key in SCALARS if key in config} | _loading(config))
+    _offer(nodes, scalars | _loading(config))
 
 
 def withdraw() -> None:
@@ -105,18 +105,40 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it can't be read or holds none.
     """
-    import torch
+    from hmseg.untrusted.torch_files import load
 
+    with parsing(lambda why: CheckpointError(f"{path}: can't be read as a checkpoint ({why})")):
+        checkpoint = load(path, mmap=True)
+    with _named(path):
+        return settings_of(checkpoint)
+
+
+def stored_value(path: Path, key: str) -> Any:
+    """One of ``SCALARS`` of the configuration inside a checkpoint, None where it is absent.
+
+    Raises:
+        CheckpointError: it can't be read, or is of another type.
+    """
+    config = read_config(path)
+    with _named(path):
+        return value_of(config, key, SCALARS[key])
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Puts the file's name before what is wrong with its settings."""
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # noqa: BLE001 - pickle, zip and torch errors alike mean: not readable
-        reason = str(error).split("\n", 1)[0]
-        raise CheckpointError(f"{path}: can't be read as a checkpoint ({reason})") from error
-    stored = checkpoint.get("hmseg") if isinstance(checkpoint, dict) else None
-    config = stored.get("config") if isinstance(stored, dict) else None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path}: holds no hmseg configuration; it was not written by hmseg.train")
-    return config
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _node(config: Mapping[str, Any], group: str) -> dict[str, Any]:
+    remedy = f"give {group}=…"
+    if not isinstance(config.get(group), dict):
+        return node_of(config, group, (), remedy)
+    own = f"if you trust it, give the option yourself, {group}=… (with --config-dir, where it is your own)"
+    return node_of(config, group, shipped(group), own)
 
 
 def _loading(config: dict[str, Any]) -> dict[str, Any]:
@@ -134,11 +156,8 @@ def _typed(path: Path, dataset: dict[str, Any]) -> Any:
     kind = kinds.get(f"_{dataset.get('name')}")
     if kind is None:
         return dataset
-    try:
+    with parsing(lambda why: CheckpointError(f"{path}: its dataset can't be used ({why}); give dataset=…")):
         return OmegaConf.merge(OmegaConf.structured(kind), dataset)
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: its dataset can't be used ({reason}); give dataset=…") from error
 
 
 def _offer(nodes: dict[str, Any], scalars: dict[str, Any]) -> None:
@@ -146,45 +165,3 @@ def _offer(nodes: dict[str, Any], scalars: dict[str, Any]) -> None:
     store.store(name=_OPTION, node=scalars, provider="checkpoint")
     for group, node in nodes.items():
         store.store(name=_OPTION, group=group, node=node, provider="checkpoint")
-
-
-def _check_node(path: Path, group: str, node: dict[str, Any]) -> None:
-    shipped = {target for file in (conf_dir() / group).glob("*.yaml") for target in _targets(_load(file))}
-    for target in _targets(node):
-        if target not in shipped:
-            raise ConfigError(
-                f"{path}: its {group} builds '{target}', which is not part of hmseg; if you trust it, "
-                f"give the option yourself: {group}=… (with --config-dir, where it is your own)"
-            )
-    for text in _texts(node):
-        if "${" in text:
-            raise ConfigError(
-                f"{path}: its {group} holds the unresolved value '{text}'; give {group}=… yourself"
-            )
-
-
-def _load(file: Path) -> Any:
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
-
-
-def _targets(node: Any) -> Iterable[str]:
-    """Every ``_target_`` in nested dicts and lists."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for child in node:
-            yield from _targets(child)
-
-
-def _texts(node: Any) -> Iterable[str]:
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, dict):
-        for key, child in node.items():
-            yield str(key)
-            yield from _texts(child)
-    elif isinstance(node, list | tuple):
-        for child in node:
-            yield from _texts(child)

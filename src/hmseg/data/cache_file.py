@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmseg.data.episode import Sample
+from hmseg.errors import DataError
 from hmseg.files import writing_bytes
+from hmseg.untrusted import parsing
 
 Stamps = list[list[int]]
 """Size and time of change of each file that an entry was made from."""
@@ -25,7 +27,7 @@ _MAGIC = b"hmseg-1\n"
 _PREFIX = len(_MAGIC) + 8  # header's length and CRC-32, 4 bytes each, little-endian
 
 
-class DamagedError(ValueError):
+class DamagedError(DataError):
     """A file of the cache that is not whole."""
 
 
@@ -92,8 +94,15 @@ def read(path: Path, size: tuple[int, int], checksum: bool = True) -> tuple[Stam
     if path.stat().st_size == 0:  # which NumPy does not map
         raise DamagedError("it is empty")
     raw = np.asarray(np.memmap(path, dtype=np.uint8, mode="c"))
+    with parsing(DamagedError):
+        return _parsed(raw, size, checksum)
+
+
+def _parsed(raw: NDArray[np.uint8], size: tuple[int, int], checksum: bool) -> tuple[Stamps, Entry]:
     header, payload = _split(raw)
     height, width = header["own_size"]
+    if type(height) is not int or type(width) is not int or min(height, width) < 1:
+        raise DamagedError(f"it says that the masks are {height} x {width}")
     pixels, packed = size[0] * size[1] * 3, 2 * -(-height * width // 8)
     if len(payload) != pixels + packed * len(header["classes"]):
         raise DamagedError(f"it has {len(payload)} bytes of data")

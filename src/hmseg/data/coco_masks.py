@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from hmseg.data.coco_shapes import Shape, paint
 from hmseg.data.opening import MOST_PIXELS
 from hmseg.errors import DataError
+from hmseg.untrusted import parsing, read_bytes, reason
 
 OVERLAP_RULE = "crowds below all others, of the others the one with fewer pixels on top, of equals the later"
 MAX_CLASSES = 254
 """Pixels are bytes: 0 is background, 255 void."""
+_LARGEST = 4 * 10**9  # bytes of a file; COCO's have half a billion
 _Id = int | str
 _FAST = 1  # zlib's level: the file shrinks to about a third, a record opens in microseconds
 
@@ -162,11 +164,11 @@ def parse_coco(path: Path) -> dict[str, list[dict[str, Any]]]:
         DataError: it can't be read, is no JSON, or has no such lists.
     """
     try:
-        content = json.loads(path.read_bytes())  # finds the encoding; tools on Windows write a mark before it
+        raw = read_bytes(path, _LARGEST)
     except OSError as error:
-        raise DataError(f"annotation file {path} can't be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors are ValueErrors
-        raise DataError(f"annotation file {path} is damaged ({error}): unpack it again") from None
+        raise DataError(f"annotation file {path} can't be read: {reason(error)}") from None
+    with parsing(lambda why: DataError(f"annotation file {path} is damaged ({why}): unpack it again")):
+        content = json.loads(raw)
     for key in ("images", "annotations", "categories"):
         entries = content.get(key) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from hmseg.errors import DataError
+from hmseg.untrusted import parsing
 
 _HUGE = 2**31
 _MAX_LETTERS = 8  # of one number in the compressed text: 40 bits
@@ -99,13 +100,14 @@ def runs_of(outline: Any, height: int, width: int, where: str) -> NDArray[np.int
     Raises:
         DataError: it is neither, or not what COCO's format allows.
     """
-    if isinstance(outline, Mapping):
-        return _checked_runs(outline, height, width, where)
-    if not isinstance(outline, list) or not outline:
-        raise DataError(f"{where}: expected a list of polygons or run lengths, got {str(outline)[:40]}")
-    polygons = [_polygon(points, height, width, where) for points in outline]
-    union = coco.merge(coco.frPyObjects(polygons, height, width))
-    return _uncompressed(union["counts"], where)  # decoding to a whole image takes ten times as long
+    with parsing(lambda why: DataError(f"{where}: its outline can't be painted ({why})")):
+        if isinstance(outline, Mapping):
+            return _checked_runs(outline, height, width, where)
+        if not isinstance(outline, list) or not outline:
+            raise DataError(f"{where}: expected a list of polygons or run lengths, got {str(outline)[:40]}")
+        polygons = [_polygon(points, height, width, where) for points in outline]
+        union = coco.merge(coco.frPyObjects(polygons, height, width))
+        return _uncompressed(union["counts"], where)  # decoding to a whole image takes ten times as long
 
 
 def _polygon(points: Any, height: int, width: int, where: str) -> list[float]:

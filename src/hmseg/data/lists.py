@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hmseg.data.source import Listing, Lists
 from hmseg.errors import DataError
+from hmseg.untrusted import read_text, reason
 
 PUBLISHED = {
     "pascal/train/0": "641cf9765624da8353b43445a75962514a208ac3b6e4ac18b40518df845b247f",
@@ -112,9 +113,11 @@ def read_lines(path: Path, what: str) -> list[tuple[int, str]]:
         DataError: it is missing, is not text, or has no such line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError:
-        raise DataError(f"list {path} cannot be read: put the published {what} lists there") from None
+        text = read_text(path, encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(
+            f"list {path} cannot be read ({reason(error)}): put the published {what} lists there"
+        ) from None
     except UnicodeDecodeError:
         raise DataError(f"list {path} is not UTF-8 text: replace it by the published {what} list") from None
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]

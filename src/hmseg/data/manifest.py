@@ -18,8 +18,10 @@ from hmseg.data.protocols import digest
 from hmseg.data.source import SPLITS, Source
 from hmseg.errors import DataError
 from hmseg.files import writing
+from hmseg.untrusted import parsing, read_bytes, reason
 
 FORMAT, VERSION = "hmseg-episodes", 1
+_LARGEST = 10**9  # bytes
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,15 @@ def read_manifest(path: Path) -> Manifest:
         DataError: it is missing, is no manifest, or its lines are not what its header says.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        raw = read_bytes(path, _LARGEST)
     except OSError as error:
-        raise DataError(f"manifest {path} cannot be read ({error.strerror}): check the path") from None
-    except UnicodeDecodeError:
-        raise DataError(
-            f"manifest {path} is not text: a file of python -m hmseg.episodes was expected"
-        ) from None
+        raise DataError(f"manifest {path} cannot be read ({reason(error)}): check the path") from None
+    with parsing(
+        lambda why: DataError(
+            f"manifest {path} is not text ({why}): a file of python -m hmseg.episodes was expected"
+        )
+    ):
+        lines = raw.decode().split("\n")  # as it was written: names may hold other separators of lines
     header = _header(path, lines[0] if lines else "")
     specs = tuple(
         _episode(f"manifest {path} line {number}", line, header["shot"])
@@ -149,7 +153,7 @@ def _episode(where: str, line: str, shot: int) -> EpisodeSpec:
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except (ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - whatever is wrong with a line, it is none
         return None
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from hmseg.errors import DataError
+from hmseg.untrusted import opened
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 """By Pillow's names; still images only."""
@@ -148,7 +149,7 @@ def open_file(path: Path, kind: str) -> Still:
 def size_of(path: Path, kind: str) -> tuple[int, int]:
     """Width and height as stored, from the file's header alone. Raises DataError."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return _opened(file, f"{kind} {path}", FORMATS).size
     except OSError as error:
         raise DataError(f"{kind} {path} can't be read ({error.strerror})") from None

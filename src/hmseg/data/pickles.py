@@ -8,55 +8,55 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hmseg.errors import DataError
+from hmseg.untrusted import parsing, read_bytes, reason
+from hmseg.untrusted.pickles import PickleRefused, scan
 
-_LARGEST = 256 * 2**20  # bytes; the published ones have 13 at most
+_LARGEST = 256 * 10**6  # bytes; the published ones have 13 million at most
 _PLAIN = (dict, list, str, int)
-# What malformed pickles make the standard library's reader raise.
-_DAMAGED = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    OverflowError, MemoryError, RecursionError,
+_OPCODES = frozenset(
+    (
+        "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP",
+        "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE",
+        "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4",
+        "STRING", "BINSTRING", "SHORT_BINSTRING",
+        "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
+        "EMPTY_LIST", "APPEND", "APPENDS", "LIST", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS",
+    )
 )  # fmt: skip
-
-
-class _Refused(pickle.UnpicklingError):
-    """The pickle names a class or function."""
+"""What dicts, lists, text and whole numbers are made of, in every protocol."""
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Looks up no name at all: without one a pickle can build dicts, lists, text, numbers and the like."""
+    """Looks up no name at all, should one come through."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
-        raise _Refused(f"it names {module}.{name}")
-
-    def persistent_load(self, pid: object) -> NoReturn:
-        raise _Refused("it refers to objects outside of it")
+        raise PickleRefused(f"it names {module}.{name}")
 
 
 def read_plain_pickle(path: Path) -> Any:
     """The content of a pickle that holds dicts, lists, text and whole numbers only.
 
-    Nothing of the file is run: it can't name any class or function.
+    Nothing of the file is run, or even built, before all of its opcodes are known to be harmless.
 
     Raises:
         DataError: the file is missing, damaged, too large, or holds anything else.
     """
     remedy = "fetch the published list again, or use the text form"
     try:
-        if path.stat().st_size > _LARGEST:
-            raise DataError(f"list {path} has more than {_LARGEST >> 20} MiB: {remedy}")
-        content = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
-        odd = _not_plain(content)
-    except OSError:
-        raise DataError(f"list {path} cannot be read: put the published COCO-20i lists there") from None
-    except _Refused as error:
+        raw = read_bytes(path, _LARGEST)
+    except OSError as error:
         raise DataError(
-            f"list {path} is a pickle with more than plain data ({error}), which is not loaded: {remedy}"
+            f"list {path} cannot be read ({reason(error)}): put the published COCO-20i lists there"
         ) from None
-    except DataError:
-        raise
-    except _DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"list {path} is no pickle or a damaged one ({reason}): {remedy}") from None
+    with parsing(lambda why: DataError(f"list {path} is no pickle or a damaged one ({why}): {remedy}")):
+        try:
+            scan(io.BytesIO(raw), most=len(raw), allowed=_OPCODES)
+        except PickleRefused as error:
+            raise DataError(
+                f"list {path} is a pickle with more than plain data ({error}), which is not loaded: {remedy}"
+            ) from None
+        content = _PlainUnpickler(io.BytesIO(raw)).load()
+        odd = _not_plain(content)
     if odd is not None:
         raise DataError(
             f"list {path} holds a {odd.__name__}, dicts, lists, text and whole numbers were expected: "

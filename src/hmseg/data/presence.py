@@ -23,6 +23,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from hmseg.data.source import Listing
 from hmseg.errors import DataError, unknown
 from hmseg.files import user_cache, writing
+from hmseg.untrusted import json_or_none
 
 log = logging.getLogger(__name__)
 STRIDE, GRID_PIXELS = 32, 3
@@ -174,13 +175,19 @@ def _places(root: Path, what: str) -> list[Path]:
 
 def _kept(cache: Path, state: str) -> dict[str, Shown] | None:
     """The content of a cache file, None where it is missing, damaged or of another state."""
+    content = json_or_none(cache)
     try:
-        content = json.loads(cache.read_text())
         if (content["format"], content["rule"], content["state"]) != (_FORMAT, [STRIDE, GRID_PIXELS], state):
             return None
-        return {name: Shown(tuple(some), tuple(most)) for name, (some, most) in content["images"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {name: Shown(_ids(some), _ids(most)) for name, (some, most) in content["images"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _ids(found: Any) -> tuple[int, ...]:
+    if not isinstance(found, list) or not all(type(each) is int and 0 <= each < _VOID for each in found):
+        raise ValueError("these are no classes")
+    return tuple(found)
 
 
 def _keep(places: Iterable[Path], state: str, presence: Mapping[str, Shown]) -> None:

@@ -172,6 +172,6 @@ def _parsed(line: str) -> dict[str, Any]:
     """The line's object; an empty one where it was cut."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - whatever is wrong with a line, it is none
         return {}
     return found if isinstance(found, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, overload
@@ -54,7 +53,9 @@ class Reader:
 
     def wrong(self, key: str, expected: str) -> DataError:
         """The error for a key."""
-        got = printable(repr(self.values.get(key)))[:60]
+        value = self.values.get(key)  # its text may be endless, or nested beyond what can be written
+        plain = value is None or isinstance(value, str | int | float)
+        got = printable(repr(value) if plain else f"a {type(value).__name__}")[:60]
         return DataError(f"{self.where}: {self.path}{key}: expected {expected}, got {got}")
 
     def text(self, key: str, default: str = _NEEDED) -> str:
@@ -73,7 +74,7 @@ class Reader:
         value = self._value(key, default)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2.0**63:
             raise self.wrong(key, "a number")
         return float(value)
 

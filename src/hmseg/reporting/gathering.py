@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +12,10 @@ from hmseg.errors import DataError
 from hmseg.records import episodes_path, parse_record, read_records
 from hmseg.reporting.fields import printable
 from hmseg.reporting.measurement import Measurement, measurement
+from hmseg.untrusted import json_or_none, read_text
 
 _OVERRIDES = Path(".hydra/overrides.yaml")
+_FEW = 10**6  # bytes of overrides; YAML is slow
 _SWEEP, _JOB = "sweep.json", "job.json"
 """As ``hmseg.sweeps`` names them."""
 
@@ -91,7 +92,7 @@ def from_folders(folders: Iterable[Path]) -> Gathered:
 def earlier_folders(sweep: Path) -> list[Path]:
     """Run folders elsewhere of a sweep's jobs: those that an earlier sweep had begun (``sweep.json``)."""
     try:
-        jobs = json.loads(_text(sweep / _SWEEP)).get("jobs", [])
+        jobs = json_or_none(sweep / _SWEEP).get("jobs", [])
         folders = [Path(job["folder"]) for job in jobs]
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
@@ -187,8 +188,8 @@ def _number(name: str) -> tuple[int, str]:
 
 def _overrides(path: Path) -> tuple[str, ...]:
     try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        stored = yaml.safe_load(read_text(path, _FEW))
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it can't be read
         stored = None
     if not isinstance(stored, list):
         return ("its overrides can't be read",)
@@ -197,6 +198,6 @@ def _overrides(path: Path) -> tuple[str, ...]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError):
         return ""  # not one of ours

@@ -13,6 +13,7 @@ from hmseg.episode_table import COLUMNS, Rows, read_table
 from hmseg.errors import DataError
 from hmseg.reporting.fields import Reader, printable
 from hmseg.reporting.setting import Setting, masking_label, model_label
+from hmseg.untrusted import parsing
 
 _AGGREGATION = "vote"
 _PRECISION = "32-true"
@@ -114,6 +115,12 @@ def measurement(record: Mapping[str, Any], source: Path, table_path: Path | None
     Raises:
         DataError: one line: file, record, key, what came, what was expected.
     """
+    where = f"{source}, record {printable(str(record.get('id', '')))[:16]}"
+    with parsing(lambda why: DataError(f"{where}: it can't be used ({why}): evaluate again")):
+        return _measurement(record, source, table_path)
+
+
+def _measurement(record: Mapping[str, Any], source: Path, table_path: Path | None) -> Measurement:
     identity = str(record.get("id", ""))
     top = Reader(record, f"{source}, record {printable(identity)[:16]}")
     if not re.fullmatch(r"[0-9a-f]{16}", identity):

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from hmseg.backbones import Backbone, build_backbone
 from hmseg.backbones_timm import build_timm_backbone
-from hmseg.errors import CheckpointError, HmsegError, first_line
+from hmseg.errors import CheckpointError
 from hmseg.masking import MASKINGS, Masking, build_masking
 from hmseg.networks import HEADS, FewShotNetwork
 from hmseg.networks.shots import JOINED, find_aggregation
-from hmseg.run_checkpoints import BACKBONE, entry, fingerprint, read_checkpoint, unpack
+from hmseg.run_checkpoints import BACKBONE, fingerprint, read_checkpoint, unpack
+from hmseg.untrusted import parsing
+from hmseg.untrusted.settings import node_of, settings_of, value_of
 from hmseg.weights import KEPT
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ BUNDLED_NOTE = (
     "(docs/model_card.md); for photos give the checkpoint of a network that was trained on photos"
 )
 """What everyone is told who uses it."""
+_LARGEST_SIDE = 4096  # pixels; the published networks see 473 at most
 NAMES = ("best.ckpt", "last.ckpt")
 """Looked for in a run folder."""
 BACKBONES: Mapping[str, Callable[..., Backbone]] = {
@@ -79,18 +82,16 @@ def load(
     if file == BUNDLED:
         log.warning(BUNDLED_NOTE)
     checkpoint = read_checkpoint(file)
-    config = entry(checkpoint).get("config")
-    if not isinstance(config, dict):
-        raise CheckpointError(f"'{file}' holds no configuration: give one of hmseg.train or hmseg.convert")
-    chosen = aggregation or config.get("aggregation") or "vote"
-    find_aggregation(chosen)
     try:
+        config = settings_of(checkpoint)
+        chosen = aggregation or value_of(config, "aggregation", str) or "vote"
+        find_aggregation(chosen)
         network = _build(config, checkpoint["state_dict"], masking, chosen == JOINED, weights)
         _restore(network, checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"'{file}': {error}") from error
     side, resize = _value(config, "dataset", "image_size"), _value(config, "loader", "resize")
-    if not isinstance(side, int):
+    if type(side) is not int or not 0 < side <= _LARGEST_SIDE:
         raise CheckpointError(f"'{file}' doesn't say the side of its training images (dataset.image_size)")
     return Loaded(network, side, resize if isinstance(resize, str) else "pil", chosen, file)
 
@@ -149,25 +150,16 @@ def find_masking(config: Mapping[str, Any], masking: str | Masking | None) -> Ma
 
 def _node(config: Mapping[str, Any], group: str, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """What a group of the configuration builds, and with which arguments."""
-    node = config.get(group)
-    if not isinstance(node, dict):
-        raise CheckpointError(f"its configuration has no {group}")
-    target = str(node.get("_target_"))
-    if target not in known:
-        raise CheckpointError(
-            f"its {group} builds '{target}', which is not part of hmseg: build the network yourself and give "
-            "it to Segmenter(network, side=…)"
-        )
-    return target, {str(key): value for key, value in node.items() if not str(key).startswith("_")}
+    remedy = "build the network yourself and give it to Segmenter(network, side=…)"
+    node = node_of(config, group, known, remedy)
+    if "_target_" not in node:
+        raise CheckpointError(f"its {group} doesn't say what it builds; {remedy}")
+    return node["_target_"], {key: value for key, value in node.items() if not key.startswith("_")}
 
 
 def _made(group: str, kind: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    try:
+    with parsing(lambda why: CheckpointError(f"its {group} can't be built ({why})")):
         return kind(*arguments, **options)
-    except HmsegError:
-        raise
-    except (TypeError, ValueError, AttributeError, KeyError) as error:  # of options that a file may hold
-        raise CheckpointError(f"its {group} can't be built ({first_line(error)})") from error
 
 
 def _restore(network: FewShotNetwork, checkpoint: dict[str, Any]) -> None:

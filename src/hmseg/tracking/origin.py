@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hmseg.files import writing
+from hmseg.untrusted import json_or_none
 
 FILE = "wandb.json"
 
@@ -50,11 +51,7 @@ def write_origin(folder: Path, origin: Origin) -> None:
 
 def read_origin(folder: Path) -> Origin | None:
     """What ``wandb.json`` of a folder says; None where there is none or it is damaged."""
-    try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return _parsed(found)
+    return _parsed(json_or_none(folder / FILE))
 
 
 def _parsed(found: Any) -> Origin | None:

@@ -46,6 +46,8 @@ class Limits:
         max_pixels: most pixels of one image, decoded.
         max_sessions: pages at once; the one that was used longest ago is forgotten for a new one.
         max_images: images that one page may hold.
+        max_supports: supports that one page may hold.
+        max_encoded: encoded supports that all pages hold together, counted once for each masking.
         max_held_pixels: pixels that all pages hold together, in units of ``max_pixels``.
         max_results: pictures of results that one page may hold; older ones are forgotten.
     """
@@ -54,6 +56,8 @@ class Limits:
     max_pixels: int = 25_000_000
     max_sessions: int = 8
     max_images: int = 40
+    max_supports: int = 20
+    max_encoded: int = 80
     max_held_pixels: int = 8
     max_results: int = 600
 

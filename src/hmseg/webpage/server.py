@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from hmseg.annotations.uploads import is_annotation, marked_in, one_of
 from hmseg.errors import HmsegError
+from hmseg.untrusted import parsing
 from hmseg.webpage.layers import marked_layer
 from hmseg.webpage.limits import (
     Limits,
@@ -163,7 +164,7 @@ class Server:
             mask = decode_mask(content, (image.shape[0], image.shape[1]), self.limits)
             support = Support(str(key), mask, class_name(name))
             return {
-                "support": session.add_support(support),
+                "support": self.sessions.add_support(session, support),
                 "name": support.name,
                 "share": float(mask.mean()),
             }
@@ -253,18 +254,19 @@ async def body(request: Request, limits: Limits | None, most: int = 0) -> bytes:
 
 
 def json_object(content: bytes) -> dict[str, Any]:
-    """The body's JSON object.
+    """The body's JSON object, of texts and numbers.
 
     Raises:
         RefusedError: it is none.
     """
-    try:
+    with parsing(lambda why: RefusedError(f"expected a JSON object of texts and numbers ({why})")):
         found = json.loads(content)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise RefusedError("expected a JSON object")
-    return found
+        if not isinstance(found, dict):
+            raise ValueError("it is none")
+        if any(isinstance(each, dict | list) for each in found.values()):
+            raise ValueError("it holds others")
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        return found
 
 
 def class_name(text: str) -> str:

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,18 @@ KEY_BYTES = 16
 
 Picture = Callable[[], bytes]
 """Makes a result's PNG when it is asked for."""
+
+
+class Result(NamedTuple):
+    """A picture of a result.
+
+    Attributes:
+        picture: makes the PNG when it is asked for.
+        image: key of the query that it is of, with which it goes; None for what goes with the supports alone.
+    """
+
+    picture: Picture
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +61,14 @@ class Session:
 
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     supports: dict[str, Support] = field(default_factory=dict)
-    results: OrderedDict[str, Picture] = field(default_factory=OrderedDict)
+    results: OrderedDict[str, Result] = field(default_factory=OrderedDict)
     kept: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @property
     def pixels(self) -> int:
-        """Of all images."""
-        return sum(image.shape[0] * image.shape[1] for image in self.images.values())
+        """Of all images and masks."""
+        images: int = sum(image.shape[0] * image.shape[1] for image in self.images.values())
+        return images + sum(int(support.mask.size) for support in self.supports.values())
 
     def image(self, key: object) -> NDArray[np.uint8]:
         """An image (H, W, 3).
@@ -96,6 +109,8 @@ class Session:
             self.remove_support(name)
         for what in [what for what in self.kept if key in what]:
             del self.kept[what]
+        for name in [name for name, result in self.results.items() if result.image == key]:
+            del self.results[name]
 
     def _outdate(self) -> None:
         self.results.clear()
@@ -162,28 +177,71 @@ class Sessions:
         Raises:
             RefusedError: this page alone holds as much as may be held.
         """
-        limits, pixels = self.limits, image.shape[0] * image.shape[1]
-        room = limits.max_held_pixels * limits.max_pixels
         with self.lock:
-            if len(session.images) >= limits.max_images or session.pixels + pixels > room:
-                raise RefusedError(
-                    f"this page holds {len(session.images)} images of {session.pixels / 1e6:.3g} million "
-                    f"pixels; {limits.max_images} of {room / 1e6:.3g} million are the most: remove one",
-                    413,
-                )
-            while sum(each.pixels for each in self._sessions.values()) + pixels > room:
-                oldest = next(key for key, each in self._sessions.items() if each is not session)
-                del self._sessions[oldest]
+            self._make_room(session, image.shape[0] * image.shape[1], len(session.images), "images")
             key = new_key()
             session.images[key] = image
         return key
 
-    def keep(self, session: Session, picture: Picture | bytes) -> str:
-        """Hold a result's picture under a new key; the oldest one goes where there are too many."""
+    def add_support(self, session: Session, support: Support) -> str:
+        """Hold a support; its key. Pages unused for longest are forgotten where their pixels take the room.
+
+        Raises:
+            RefusedError: this page alone holds as much as may be held.
+        """
+        with self.lock:
+            self._make_room(session, support.mask.size, len(session.supports), "supports")
+            return session.add_support(support)
+
+    def _make_room(self, session: Session, pixels: int, held: int, what: str) -> None:
+        limits = self.limits
+        room = limits.max_held_pixels * limits.max_pixels
+        most = limits.max_images if what == "images" else limits.max_supports
+        if held >= most or session.pixels + pixels > room:
+            raise RefusedError(
+                f"this page holds {held} {what} and {session.pixels / 1e6:.3g} million pixels; {most} {what} "
+                f"and {room / 1e6:.3g} million pixels are the most: remove one",
+                413,
+            )
+        while sum(each.pixels for each in self._sessions.values()) + pixels > room:
+            oldest = next(key for key, each in self._sessions.items() if each is not session)
+            del self._sessions[oldest]
+
+    def hold_encoded(self, session: Session, place: tuple[str, ...], encoded: Any) -> None:
+        """Keep what supports were encoded to; that of pages unused for longest makes room.
+
+        Args:
+            session: whose supports they are.
+            place: its key in ``kept``.
+            encoded: for each of the session's supports.
+        """
+        with self.lock:
+            held = [
+                (each, what)
+                for each in (*(one for one in self._sessions.values() if one is not session), session)
+                for what in each.kept
+                if what[0] == place[0]
+            ]
+            count = sum(len(each.supports) for each, _ in held) + len(session.supports)
+            for each, what in held:  # the oldest page first, this one last
+                if count <= self.limits.max_encoded:
+                    break
+                del each.kept[what]
+                count -= len(each.supports)
+            session.kept[place] = encoded
+
+    def keep(self, session: Session, picture: Picture | bytes, image: str | None = None) -> str:
+        """Hold a result's picture under a new key; the oldest one goes where there are too many.
+
+        Args:
+            session: that it is of.
+            picture: the PNG, or what makes it when it is asked for. It must not hold an image itself.
+            image: key of the query that it is of; it goes with that.
+        """
         key = new_key()
         made = (lambda: picture) if isinstance(picture, bytes) else picture
         with self.lock:
-            session.results[key] = made
+            session.results[key] = Result(made, image)
             while len(session.results) > self.limits.max_results:
                 session.results.popitem(last=False)
         return key
@@ -195,9 +253,9 @@ class Sessions:
             RefusedError: there is none of this key.
         """
         for session in list(self._sessions.values()):
-            picture = session.results.get(key)
-            if picture is not None:
-                return picture()
+            result = session.results.get(key)
+            if result is not None:
+                return result.picture()
         raise RefusedError("there is no such result (any more)", 404)
 
 

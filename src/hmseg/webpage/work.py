@@ -87,7 +87,7 @@ class Work:
             return {**found, "change": None, "agreement": None}
         labels = layers.labels_of(file)
         other = layers.labels_of(self._prediction(sessions, session, query, self.reference)[1])
-        change = sessions.keep(session, layers.change_layer(labels, other))
+        change = sessions.keep(session, layers.change_layer(labels, other), image=query)
         return {**found, "change": change, "agreement": agreement(labels, other)}
 
     def fill(self, sessions: Sessions, session: Session, wanted: Wanted) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Work:
             ``activation``: keys of pictures by masking, on one scale; ``filled``: one of where from;
             ``share``: of the features inside the mask that come from the masked image, mean.
         """
-        shown, mask = self._shown(session, "hybrid", wanted)
+        shown, mask = self._shown(sessions, session, "hybrid", wanted)
         size = (mask.shape[0], mask.shape[1])
         maps = masking_maps(
             self.segmenter.network, shown.image, shown.mask, self._level(wanted), self.maskings
@@ -125,14 +125,14 @@ class Work:
         """
         name, level = self._masking(wanted), self._level(wanted)
         x, y = (_share(wanted, key) for key in "xy")
-        shown, mask = self._shown(session, name, wanted)
+        shown, mask = self._shown(sessions, session, name, wanted)
         side = self.segmenter.side
         point = (min(side - 1, int(x * side)), min(side - 1, int(y * side)))
         query = self._query_levels(session, str(wanted.get("query")))
         values = point_maps(query, shown.kept.levels, point, (side, side))[level]
         most = float(values.max())
         layer = layers.heat_layer(values, (mask.shape[0], mask.shape[1]), max(most, 1e-6), mask)
-        return {"heat": sessions.keep(session, layer), "most": most}
+        return {"heat": sessions.keep(session, layer, image=str(wanted.get("query"))), "most": most}
 
     def _prediction(
         self, sessions: Sessions, session: Session, query: str, masking: str
@@ -141,18 +141,22 @@ class Work:
         place = ("prediction", masking, query)
         if place not in session.kept:
             image = session.image(query)
-            segmenter = self._fitted(session, masking)
+            segmenter = self._fitted(sessions, session, masking)
             start = time.perf_counter()
             found = segmenter.predict(image)
             seconds = time.perf_counter() - start
             file = layers.mask_file(found.labels)
-            keep = partial(sessions.keep, session)
+
+            def overlay() -> bytes:  # looks the image up: what is removed is not held here
+                return layers.overlay_file(session.image(query), layers.labels_of(file))
+
+            keep = partial(sessions.keep, session, image=query)
             result = {
                 "overlay": keep(layers.overlay_layer(found.labels)),
                 "mask": keep(layers.mask_layer(found.labels)),
                 "probability": keep(layers.heat_layer(found.scores.max(axis=0), image.shape[:2], 1.0)),
                 "file": keep(file),
-                "overlay_file": keep(lambda: layers.overlay_file(image, layers.labels_of(file))),
+                "overlay_file": keep(overlay),
                 "classes": [
                     {
                         "name": each,
@@ -167,7 +171,7 @@ class Work:
         known: tuple[dict[str, Any], bytes] = session.kept[place]
         return known
 
-    def _fitted(self, session: Session, masking: str) -> Segmenter:
+    def _fitted(self, sessions: Sessions, session: Session, masking: str) -> Segmenter:
         """The session's segmenter of a masking, its supports encoded."""
         if not session.supports:
             raise RefusedError("there is no support yet: mark the object in an image first", 409)
@@ -176,16 +180,18 @@ class Work:
             made = self.segmenter.with_masking(self.maskings[masking])
             for support in session.supports.values():
                 made.add(session.image(support.image), support.mask, support.name)
-            session.kept[place] = made
+            sessions.hold_encoded(session, place, made)
         segmenter: Segmenter = session.kept[place]
         return segmenter
 
-    def _shown(self, session: Session, masking: str, wanted: Wanted) -> tuple[Shown, NDArray[np.bool_]]:
+    def _shown(
+        self, sessions: Sessions, session: Session, masking: str, wanted: Wanted
+    ) -> tuple[Shown, NDArray[np.bool_]]:
         """A support as the network sees it, and its mask at the image's size."""
         key = wanted.get("support")
         support = session.support(key)
         alike = [name for name, each in session.supports.items() if each.name == support.name]
-        segmenter = self._fitted(session, masking)
+        segmenter = self._fitted(sessions, session, masking)
         return segmenter.supports[support.name][alike.index(str(key))], support.mask
 
     def _query_levels(self, session: Session, query: str) -> Levels:
