@@ -13,7 +13,7 @@ RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate benchmark test lint format clean
+.PHONY: help install train evaluate benchmark fuzz test lint format clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -47,6 +47,9 @@ evaluate: $(STAMP) ## evaluate; ARGS="ckpt=…"
 
 benchmark: $(STAMP) ## speed and memory beside the published way of computing; ROOT=VOC2012, ARGS
 	$(BIN)/python benchmarks/performance.py results/performance $(if $(ROOT),--root "$(ROOT)") $(ARGS)
+
+fuzz: $(STAMP) ## mutated inputs for every reader, ten minutes each; ARGS="--seconds 60 image"
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py $(ARGS)
 
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .

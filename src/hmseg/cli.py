@@ -101,7 +101,8 @@ def entry(program: Program, argv: Sequence[str] | None = None) -> None:
         SystemExit: with the codes above, unless the task ends well.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    os.environ.setdefault(_TRACEBACKS, os.environ.get("HYDRA_FULL_ERROR", "0"))
+    before = os.environ.get("HYDRA_FULL_ERROR", "0")
+    os.environ.setdefault(_TRACEBACKS, before)
     try:
         final = _validated(program, words)
         if final is not None:
@@ -114,6 +115,7 @@ def entry(program: Program, argv: Sequence[str] | None = None) -> None:
     finally:
         withdraw()
         os.environ.pop(_TRACEBACKS, None)
+        os.environ["HYDRA_FULL_ERROR"] = before
 
 
 class _Words(NamedTuple):

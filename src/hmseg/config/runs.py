@@ -28,6 +28,7 @@ _KEPT = Path(".hydra") / "overrides.kept.yaml"
 """The same, moved into place whole: Hydra writes its file anew at each start, and may be killed at it."""
 
 _FEW = 10**6  # bytes of overrides; YAML is slow
+_LONGEST = 2000  # characters of one of them
 
 
 def quoted(path: Path) -> str:
@@ -211,4 +212,6 @@ def _stored_overrides(path: Path) -> list[str]:
         stored = yaml.safe_load(read_text(path, _FEW))
     if not isinstance(stored, list) or not all(isinstance(line, str) for line in stored):
         raise ConfigError(f"{path}: expected a list of overrides; the run can't be continued")
+    if any(len(line) > _LONGEST for line in stored):
+        raise ConfigError(f"{path}: an override has more than {_LONGEST} characters")
     return stored

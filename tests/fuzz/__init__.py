@@ -1,0 +1,1 @@
+"""Mutated inputs for every reader of files that somebody else may have written: ``make fuzz``."""
