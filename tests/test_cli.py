@@ -98,7 +98,7 @@ def test_help_shows_everything_to_choose(call: Any, flag: str) -> None:
 def test_help_of_evaluation_needs_no_checkpoint(call: Any) -> None:
     outcome = call(EVALUATE, "--help")
     assert outcome.code == 0
-    assert "[checkpoint], asnet, hsnet, vat" in outcome.out
+    assert "[checkpoint], asnet, hsnet, prototype, vat" in outcome.out
     assert "[required]" in outcome.out
 
 

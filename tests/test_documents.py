@@ -164,7 +164,7 @@ def test_the_examples_of_extending_work_together(own: Path) -> None:
     from hmseg.assembly import build_network
 
     with Composer(extra_dir=str(own / "own")) as composer:
-        words = ["masking=mine", "backbone=strided", "model=prototype", "optimizer=adam"]
+        words = ["masking=mine", "backbone=strided", "model=mean_match", "optimizer=adam"]
         network = build_network(composer.compose("train", words))
     assert repr(network.masking) == "AverageMasking()"
     query, supports = torch.randn(1, 3, 64, 64), torch.randn(1, 2, 3, 64, 64)

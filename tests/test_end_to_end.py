@@ -80,7 +80,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     done = call("train", *TINY, "hydra.run.dir=run", folder=folder)
     assert done.returncode == 0, done.stderr
-    for row in ("trained network", "untrained network", "correlation prior", "everything foreground"):
+    for row in ("trained network", "untrained network", "prototype, no training", "everything foreground"):
         assert row in done.stdout
     return folder / "run"
 

@@ -30,7 +30,6 @@ def task(cfg: DictConfig) -> None:
 
     with listen(cfg.port) as listener:  # before the network is built: a taken port is told at once
         from hmseg.segmenter import Segmenter
-        from hmseg.segmenter.loading import BUNDLED, BUNDLED_NOTE, find_checkpoint
         from hmseg.webpage.limits import Limits
         from hmseg.webpage.server import Server
         from hmseg.webpage.work import Work
@@ -42,8 +41,7 @@ def task(cfg: DictConfig) -> None:
             refine=cfg.refine,
             presence=cfg.presence,
         )
-        note = BUNDLED_NOTE if find_checkpoint(cfg.ckpt) == BUNDLED else None
-        work = Work(segmenter, None if cfg.masking is None else instantiate(cfg.masking), note)
+        work = Work(segmenter, None if cfg.masking is None else instantiate(cfg.masking))
         limits = Limits(max_mb=cfg.max_mb, max_pixels=cfg.max_pixels)
         port = listener.getsockname()[1]
         print(f"the page is at http://{LOOPBACK}:{port}/ for this machine alone; Ctrl-C ends it", flush=True)

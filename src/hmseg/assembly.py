@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -19,15 +21,19 @@ from pytorch_lightning.loggers import Logger
 from hmseg.backbones import Backbone
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.manifest import read_manifest
+from hmseg.errors import ConfigError
 from hmseg.feature_store import FeatureStore
-from hmseg.files import chosen_folder
+from hmseg.files import chosen_folder, writing_bytes
 from hmseg.module import SegmentationModule
 from hmseg.networks import FewShotNetwork, Head
 from hmseg.plugins import WholeCheckpoints, check_cluster, cluster, strategy_of
-from hmseg.run_checkpoints import fingerprint, unpack
+from hmseg.run_checkpoints import fingerprint, pack, unpack
 from hmseg.tracking.labels import labels_of
 from hmseg.tracking.origin import Origin
 from hmseg.tracking.run_logger import label_runs
+
+UNTRAINED = Path("outputs") / "untrained"
+"""Where checkpoints of networks without training are, below the working folder."""
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
@@ -69,6 +75,45 @@ def load_network(cfg: DictConfig, checkpoint: MutableMapping[str, Any]) -> FewSh
     state: Mapping[str, Any] = checkpoint["state_dict"]
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
     return network
+
+
+def untrained_checkpoint(cfg: DictConfig) -> dict[str, Any]:
+    """Return what a checkpoint of a network without learnable parameters holds: its configuration.
+
+    Fold, shot and places are left out, so that one network has one checkpoint.
+
+    Raises:
+        ConfigError: the network has parameters to train.
+    """
+    network = build_network(cfg)
+    if learnable := [name for name, each in network.named_parameters() if each.requires_grad]:
+        raise ConfigError(f"ckpt: a value is required; this network is to be trained ({learnable[0]}, …)")
+    config = plain_config(cfg)
+    config = {key: config[key] for key in ("model", "masking", "backbone", "dataset", "aggregation", "seed")}
+    config["loader"] = {"resize": cfg.loader.resize}
+    state = {f"network.{name}": value for name, value in network.state_dict().items()}
+    checkpoint = {"state_dict": state, "epoch": 0, "global_step": 0}
+    pack(checkpoint, network.backbone.weights_origin, fingerprint(network.backbone), config)
+    return checkpoint
+
+
+def write_untrained(cfg: DictConfig) -> Path:
+    """Write the checkpoint of a network without training to `UNTRAINED`, under a name of its settings.
+
+    An evaluation leaves its records beside it, and finds them again when it is repeated.
+
+    Raises:
+        ConfigError: the network has parameters to train.
+        DataError: the file can't be written.
+    """
+    checkpoint = untrained_checkpoint(cfg)
+    about = json.dumps(checkpoint["hmseg"], sort_keys=True).encode()
+    path = UNTRAINED / f"prototype-{hashlib.sha256(about).hexdigest()[:8]}.ckpt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        with writing_bytes(path) as file:
+            torch.save(checkpoint, file)
+    return path
 
 
 def build_store(cfg: DictConfig, backbone: Backbone, head: Head) -> FeatureStore | None:

@@ -7,18 +7,15 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from hmseg.backbones import Backbone
-from hmseg.correlation import correlate
 from hmseg.data.episode import Episode
 from hmseg.data.transforms import normalise
-from hmseg.errors import ConfigError, DataError
-from hmseg.metrics import FewShotIoU, Scores, intersections_and_unions, small_objects
-
-LEVELS = (3, 4)
-THRESHOLDS = tuple(step / 20 for step in range(1, 20))
-"""What `CorrelationPrior.calibrate` tries: 0.05, 0.10, … 0.95."""
+from hmseg.errors import DataError
+from hmseg.masking import FeatureMasking
+from hmseg.metrics import FewShotIoU, Scores, small_objects
+from hmseg.networks.fewshot import FewShotNetwork
+from hmseg.networks.prototype import PrototypeHead
 
 
 class Predictor(Protocol):
@@ -43,128 +40,20 @@ class AllForeground(nn.Module):
         return query.new_ones((len(query), *query.shape[-2:]), dtype=torch.bool)
 
 
-def foreground_positions(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Which positions of a feature plane see the object; at least one in each image.
+def prototype(backbone: Backbone) -> FewShotNetwork:
+    """Return the training-free network of :mod:`hmseg.networks.prototype`, on the maps of a backbone.
 
-    A position is foreground where the mask covers half or more of its cell. Where the object is too small
-    for that, the positions with the largest cover are (all of them for an empty mask).
-
-    Args:
-        masks: (N, H, W), 0 or 1.
-        size: height and width of the plane.
-
-    Returns:
-        (N, *size) bool.
-
-    Example:
-        >>> mask = torch.zeros(1, 4, 4)
-        >>> mask[0, 3, 0] = 1
-        >>> foreground_positions(mask, (2, 2)).int().tolist()
-        [[[0, 0], [1, 0]]]
-    """
-    cover = F.adaptive_avg_pool2d(masks[:, None].float(), size)[:, 0]
-    return cover >= cover.amax(dim=(1, 2), keepdim=True).clamp(max=0.5)
-
-
-def best_match(query: Tensor, support: Tensor, masks: Tensor) -> Tensor:
-    """The largest clamped cosine similarity of each query position to a foreground support position.
+    Feature masking, all supports joined, and the head's defaults, whatever network it is compared with. Of
+    levels 3 and 4 it takes those that the backbone has.
 
     Args:
-        query: (B, C, h, w) map of one backbone feature.
-        support: (B * K, C, h', w') maps, the K shots of an image next to each other.
-        masks: (B * K, H, W) support masks, 0 or 1.
-
-    Returns:
-        (B * K, h, w) in [0, 1].
-    """
-    similarity = correlate(query, support).flatten(3)  # (B*K, h, w, h'*w')
-    allowed = foreground_positions(masks, (support.shape[-2], support.shape[-1])).flatten(1)
-    return similarity.masked_fill(~allowed[:, None, None], 0.0).amax(dim=3)
-
-
-class CorrelationPrior(nn.Module):
-    """The training-free prior: how well each query position matches the support's object, thresholded.
-
-    `best_match` for every feature of levels 3 and 4; the mean over the features of a level; resized to the
-    image (bilinear, align_corners=True); the mean over the two levels, then over the shots; then each image's
-    map is stretched to [0, 1] (its minimum to 0, its maximum to 1). Foreground where that reaches the
-    threshold. Features are of the plain images, unmasked.
-
-    Args:
-        backbone: any backbone with levels 3 and 4.
-        threshold: 0 to 1; see `calibrate`.
+        backbone: frozen; it is shared, not copied.
 
     Raises:
-        ConfigError: the backbone lacks a level, or the threshold is out of range.
+        ConfigError: the backbone has neither level 3 nor level 4.
     """
-
-    def __init__(self, backbone: Backbone, threshold: float = 0.5) -> None:
-        super().__init__()
-        offered = {info.level for info in backbone.feature_info}
-        if not offered.issuperset(LEVELS):
-            raise ConfigError(f"the backbone has levels {sorted(offered)}, the prior needs {list(LEVELS)}")
-        if not 0 <= threshold <= 1:
-            raise ConfigError(f"the threshold is {threshold}: expected 0 to 1")
-        self.backbone = backbone
-        self.threshold = threshold
-
-    @torch.no_grad()
-    def forward(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
-        """The stretched prior (B, H, W) in [0, 1]; arguments as for a network."""
-        batch, shots = support_masks.shape[:2]
-        masks = support_masks.flatten(0, 1)
-        query_maps, support_maps = self.backbone(query), self.backbone(support_images.flatten(0, 1))
-        per_level = []
-        for level in LEVELS:
-            matches = [
-                best_match(q, s, masks)
-                for info, q, s in zip(self.backbone.feature_info, query_maps, support_maps, strict=True)
-                if info.level == level
-            ]
-            mean = torch.stack(matches).mean(dim=0)[:, None]  # (B*K, 1, h, w)
-            size = (query.shape[-2], query.shape[-1])
-            per_level.append(F.interpolate(mean, size=size, mode="bilinear", align_corners=True)[:, 0])
-        prior = torch.stack(per_level).mean(dim=0).view(batch, shots, *size).mean(dim=1)
-        low, high = prior.amin(dim=(1, 2), keepdim=True), prior.amax(dim=(1, 2), keepdim=True)
-        return (prior - low) / (high - low).clamp(min=1e-7)
-
-    def predict(self, query: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
-        """(B, H, W) bool; arguments as for a network."""
-        prior: Tensor = self(query, support_images, support_masks)
-        return prior >= self.threshold
-
-    def calibrate(self, batches: Iterable[Episode], device: torch.device | str = "cpu") -> float:
-        """Sets the threshold of `THRESHOLDS` with the highest mIoU on episodes of *training* classes.
-
-        Void pixels are left out; the mean is over the classes that occur; of equals the lowest wins.
-
-        Args:
-            batches: collated episodes at the network's size, never of the classes to be tested.
-            device: where this module is.
-
-        Returns:
-            The threshold.
-
-        Raises:
-            DataError: there is no episode.
-        """
-        sums: dict[int, Tensor] = {}  # class -> (thresholds, intersection and union)
-        for batch in batches:
-            episodes = to_device(batch, device)
-            prior = self(*network_inputs(episodes))
-            for index, class_id in enumerate(batch.class_id.tolist()):
-                one = slice(index, index + 1)
-                counts = [
-                    torch.cat(intersections_and_unions(prior[one] >= t, *truth(episodes, one)))[:, 1]
-                    for t in THRESHOLDS
-                ]
-                sums[class_id] = sums.get(class_id, 0) + torch.stack(counts)
-        if not sums:
-            raise DataError("there is no episode to calibrate the prior on: give at least one batch")
-        per_class = torch.stack(list(sums.values())).double().cpu()  # (classes, thresholds, 2)
-        miou = (per_class[..., 0] / per_class[..., 1].clamp(min=1)).mean(dim=0)
-        self.threshold = THRESHOLDS[int(miou.argmax())]
-        return self.threshold
+    head = PrototypeHead(backbone.feature_info)
+    return FewShotNetwork(backbone, FeatureMasking(), head, join_shots=True).eval()
 
 
 def to_device(batch: Episode, device: torch.device | str) -> Episode:
@@ -175,11 +64,6 @@ def to_device(batch: Episode, device: torch.device | str) -> Episode:
 def network_inputs(batch: Episode) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised query, normalised supports and support masks: what a network takes."""
     return normalise(batch.query_image), normalise(batch.support_images), batch.support_masks
-
-
-def truth(batch: Episode, part: slice) -> tuple[Tensor, Tensor]:
-    """Mask and void of some queries."""
-    return batch.query_mask[part], batch.query_void[part]
 
 
 @torch.no_grad()

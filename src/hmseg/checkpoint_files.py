@@ -10,11 +10,14 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 
 LAST, PREVIOUS, BEST = "last.ckpt", "last-previous.ckpt", "best.ckpt"
 RESUMED = (LAST, PREVIOUS, BEST)
 """Names in the order in which a run goes on from them."""
+PRETRAINED = {"prototype": Path(str(resources.files("hmseg") / "assets" / "prototype.ckpt"))}
+"""Checkpoints inside the package, by the names that stand for them; the first is the default."""
 
 
 def is_whole(path: Path) -> bool:

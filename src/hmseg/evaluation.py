@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from hmseg.assembly import (
     build_module,
     build_trainer,
     plain_config,
+    write_untrained,
 )
-from hmseg.baselines import AllForeground, CorrelationPrior, Predictor, score
+from hmseg.baselines import AllForeground, Predictor, prototype, score
 from hmseg.callbacks import Interruption, RunProgress
 from hmseg.callbacks.journal import ELSEWHERE, TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
@@ -54,8 +54,6 @@ from hmseg.tracking.run_logger import ends_its_runs, run_loggers
 from hmseg.tracking.tables import log_test
 
 log = logging.getLogger(__name__)
-CALIBRATION_EPISODES = 40
-"""Training episodes on which the correlation prior's threshold is chosen."""
 
 
 @ends_its_runs
@@ -68,7 +66,7 @@ def run(cfg: DictConfig) -> float:
         HmsegError: a checkpoint or data that cannot be used.
     """
     environment.commit()
-    path = Path(cfg.ckpt).expanduser()
+    path = write_untrained(cfg) if cfg.ckpt is None else Path(cfg.ckpt).expanduser()
     checkpoint, checksum = read_with_digest(path)
     about_training(path, checkpoint)  # its record will tell of it: what can't be told is found now
     data = build_datamodule(cfg)
@@ -209,20 +207,17 @@ def baselines(
 ) -> dict[str, Pair]:
     """What any training must beat, on the same episodes at the network's size.
 
-    The network with its head as it was before training; the training-free correlation prior, its threshold
-    chosen on training classes; everything foreground.
+    The network with its head as it was before training, the training-free prototype on the same backbone,
+    and everything foreground.
     """
     network = module.network.to(device)  # Lightning takes it off a GPU when the test ends
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         head = build_head(cfg, network.backbone)
     untrained = FewShotNetwork(network.backbone, network.masking, head).eval().to(device)
-    prior = CorrelationPrior(network.backbone)
-    batches = islice(data.train_dataloader(), max(1, CALIBRATION_EPISODES // data.batch_size))
-    threshold = prior.calibrate(batches, device)
     rows: dict[str, Predictor] = {
         "untrained network": untrained,
-        f"correlation prior (threshold {threshold:.2f})": prior,
+        "prototype, no training": prototype(network.backbone).to(device),
         "everything foreground": AllForeground(),
     }
     log.info("scoring the baselines on %d episodes", len(data.test_specs))

@@ -9,10 +9,14 @@ import pytest
 import torch
 
 from hmseg import Box, Segmenter
+from hmseg.assembly import untrained_checkpoint
+from hmseg.checkpoint_files import PRETRAINED
+from hmseg.config import compose
 from hmseg.errors import CheckpointError, ConfigError, HmsegError, WeightsError
 from hmseg.masking import HybridMasking, InputMasking
-from hmseg.networks import build_network
-from hmseg.segmenter import loading
+from hmseg.networks import PrototypeHead, build_network
+from hmseg.run_checkpoints import read_checkpoint
+from hmseg.segmenter.loading import find_checkpoint
 from made_checkpoints import SIDE, config, write_checkpoint
 
 
@@ -34,7 +38,7 @@ def test_a_runs_checkpoint(tmp_path: Path) -> None:
 def test_the_best_of_a_run_comes_first(tmp_path: Path) -> None:
     for name in ("last", "best"):
         write_checkpoint(tmp_path / f"checkpoints/{name}.ckpt")
-    assert loading.find_checkpoint(tmp_path).name == "best.ckpt"
+    assert find_checkpoint(tmp_path).name == "best.ckpt"
 
 
 def test_a_slim_one_in_float16_without_its_known_backbone(tmp_path: Path) -> None:
@@ -69,18 +73,28 @@ def test_other_settings_than_in_training(tmp_path: Path) -> None:
     assert black.network.masking == InputMasking(fill="black")
 
 
-def test_the_bundled_one_is_found_or_said_to_be_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_checkpoint(tmp_path / "a.ckpt")
-    Segmenter.from_checkpoint(tmp_path / "a.ckpt")
-    assert not caplog.messages
-    monkeypatch.setattr(loading, "BUNDLED", tmp_path / "a.ckpt")
-    assert Segmenter.from_checkpoint().side == SIDE
-    assert caplog.messages == [loading.BUNDLED_NOTE]
-    (tmp_path / "a.ckpt").unlink()
-    with pytest.raises(CheckpointError, match="no bundled checkpoint .* 'python -m hmseg.train' trains one"):
-        Segmenter.from_checkpoint()
+def test_what_the_package_carries_has_a_name_and_is_the_default(tmp_path: Path) -> None:
+    named, default = Segmenter.from_pretrained("prototype", device="cpu"), Segmenter.from_checkpoint()
+    assert Segmenter.from_checkpoint("prototype").side == named.side == default.side == 560
+    assert isinstance(named.network.head, PrototypeHead) and named.network.join_shots
+    assert named.network.backbone.weights_origin == "bundled"
+    with pytest.raises(ConfigError, match="unknown pretrained network 'prototyp': did you mean 'prototype'"):
+        Segmenter.from_pretrained("prototyp")
+
+
+def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_checkpoint(tmp_path / "prototype")
+    monkeypatch.chdir(tmp_path)
+    assert Segmenter.from_checkpoint("prototype").side == SIDE
+
+
+def test_what_the_package_carries_is_what_its_settings_make() -> None:
+    cfg = compose("model=prototype", config_name="evaluate")
+    made, shipped = untrained_checkpoint(cfg), read_checkpoint(PRETRAINED["prototype"])
+    for group in ("model", "masking", "backbone", "aggregation", "loader"):
+        assert shipped["hmseg"]["config"][group] == made["hmseg"]["config"][group]
+    assert shipped["hmseg"]["config"]["dataset"] == {"image_size": 560}
+    assert shipped["hmseg"]["backbone_fingerprint"] == made["hmseg"]["backbone_fingerprint"]
 
 
 FOREIGN = {"_target_": "os.system", "command": "true"}

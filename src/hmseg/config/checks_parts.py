@@ -23,8 +23,17 @@ def check_parts(cfg: DictConfig) -> None:
     Raises:
         ConfigError: one line: the key, what came, what was expected.
     """
-    for test in (_weights, _features, _shots, _masking, _source, _own_masks):
+    for test in (_training_free, _weights, _features, _shots, _masking, _source, _own_masks):
         test(cfg)
+
+
+def _training_free(cfg: DictConfig) -> None:
+    """The prototype has nothing to train."""
+    if "optimizer" in cfg and str(get(cfg, "model._target_")).endswith(".PrototypeHead"):
+        raise ConfigError(
+            "model=prototype: it has no learnable parameter, so there is nothing to train; test it by "
+            "python -m hmseg.evaluate model=prototype, or use it by python -m hmseg.predict"
+        )
 
 
 def _weights(cfg: DictConfig) -> None:

@@ -6,14 +6,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from hmseg.annotations.supports import find_supports
-from hmseg.annotations.writing import FORMATS
 from hmseg.config.runs import find_checkpoint
 from hmseg.data.mask_meaning import check_reading
 from hmseg.errors import ConfigError, unknown
 from hmseg.files import given_path
-from hmseg.predicting.layout import find_queries
-from hmseg.predicting.targets import Targets
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 REFINEMENTS = ("none", "grabcut")
@@ -28,6 +24,12 @@ def check_predict(cfg: DictConfig) -> None:
         ConfigError: one line: the key, what came, what was expected.
         CheckpointError: no such checkpoint, or a truncated one.
     """
+    # Here, since they read images, which no other program checks.
+    from hmseg.annotations.supports import find_supports
+    from hmseg.annotations.writing import FORMATS
+    from hmseg.predicting.layout import find_queries
+    from hmseg.predicting.targets import Targets
+
     if cfg.ckpt is not None:
         find_checkpoint("ckpt", cfg.ckpt, ("best.ckpt", "last.ckpt"))
     if cfg.overwrite and cfg.resume:

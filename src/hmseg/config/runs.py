@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from hydra.core.override_parser.types import Override
 
-from hmseg.checkpoint_files import RESUMED, first_whole, is_whole
+from hmseg.checkpoint_files import PRETRAINED, RESUMED, first_whole, is_whole
 from hmseg.config.composer import Composer
 from hmseg.config.shipped import shipped
 from hmseg.errors import CheckpointError, ConfigError
@@ -61,7 +61,8 @@ def find_checkpoint(key: str, given: str, names: Sequence[str]) -> Path:
 
     Args:
         key: of the setting, for the message.
-        given: path of a file or a run folder, or a name at W&B (``hmseg.tracking``), which is downloaded.
+        given: path of a file or a run folder; a name at W&B (``hmseg.tracking``), which is downloaded; or
+            one of ``PRETRAINED``, where there is no such file.
         names: file names looked for in ``<run>/checkpoints``.
 
     Returns:
@@ -71,6 +72,8 @@ def find_checkpoint(key: str, given: str, names: Sequence[str]) -> Path:
         CheckpointError: it does not exist, is damaged or can't be fetched.
     """
     path = fetch(key, given) if is_reference(given) else Path(given).expanduser()
+    if given in PRETRAINED and not path.exists():
+        path = PRETRAINED[given]
     if path.is_dir():
         candidates = [folder / name for folder in (path / "checkpoints", path) for name in names]
         found = next((candidate for candidate in candidates if candidate.is_file()), None)

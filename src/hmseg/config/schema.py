@@ -195,7 +195,10 @@ class TrainConfig(BaseConfig):
 class EvaluateConfig(BaseConfig):
     """Root of ``evaluate.yaml``."""
 
-    ckpt: str = _key(MISSING, "checkpoint, run folder (its best), or wandb:entity/project/artifact:alias")
+    ckpt: str | None = _key(
+        MISSING,
+        "checkpoint, run folder (its best), or wandb:entity/project/artifact:alias; prototype: none",
+    )
     protocol: str = _key("hsnet", "how test episodes are drawn: hsnet, ifsl or strict")
     episodes: str | None = _key(None, "file of hmseg.episodes: test on exactly its episodes")
     requeue: bool = _key(True, "in a SLURM job: a signal to stop puts the job back into the queue")

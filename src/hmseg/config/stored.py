@@ -14,6 +14,7 @@ from hmseg.config.composer import Composer
 from hmseg.config.runs import find_checkpoint, quoted
 from hmseg.config.schema import SCHEMAS
 from hmseg.config.shipped import shipped
+from hmseg.config.training_free import completed, is_training_free
 from hmseg.errors import CheckpointError, ConfigError
 from hmseg.untrusted import parsing
 from hmseg.untrusted.settings import node_of, settings_of, value_of
@@ -50,6 +51,8 @@ def from_checkpoint(composer: Composer, overrides: Sequence[str], config_name: s
     early = [o for o in parsed if not o.key_or_group.startswith(later) and not o.is_sweep_override()]
     composer.compose(config_name, [override.input_line or "" for override in early])
     ckpt = [override for override in parsed if override.key_or_group == "ckpt"]
+    if not ckpt and config_name == "evaluate" and is_training_free(parsed):
+        return completed(parsed)
     if not ckpt:
         raise ConfigError("ckpt: a value is required; give ckpt=<run folder> or ckpt=<checkpoint file>")
     if ckpt[-1].is_sweep_override():

@@ -10,9 +10,15 @@ from hmseg.masking import build_masking
 from hmseg.networks.asnet import ASNetHead
 from hmseg.networks.fewshot import PASS_PIXELS, FewShotNetwork, Head
 from hmseg.networks.hsnet import HSNetHead
+from hmseg.networks.prototype import PrototypeHead
 from hmseg.networks.vat import VATHead
 
-HEADS: dict[str, type[Head]] = {"hsnet": HSNetHead, "asnet": ASNetHead, "vat": VATHead}
+HEADS: dict[str, type[Head]] = {
+    "hsnet": HSNetHead,
+    "asnet": ASNetHead,
+    "vat": VATHead,
+    "prototype": PrototypeHead,
+}
 
 
 def build_network(
@@ -27,7 +33,7 @@ def build_network(
     """A few-shot network, in eval mode.
 
     Args:
-        model: head, ``hsnet``, ``asnet`` or ``vat``.
+        model: head, ``hsnet``, ``asnet``, ``vat``, or the training-free ``prototype``.
         masking: ``none``, ``feature``, ``input`` or ``hybrid``.
         backbone: see :func:`hmseg.backbones.build_backbone`.
         weights: of the backbone: ``random``, ``imagenet``, ``bundled`` or a file. The head starts untrained.
@@ -56,4 +62,5 @@ def build_network(
         raise ConfigError(
             f"model '{model}' does not take these options ({', '.join(options)}): {error}"
         ) from error
-    return FewShotNetwork(pyramid, strategy, head, pass_pixels).eval()
+    join_shots = isinstance(head, PrototypeHead)  # one prototype of all supports
+    return FewShotNetwork(pyramid, strategy, head, pass_pixels, join_shots=join_shots).eval()

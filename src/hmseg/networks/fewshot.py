@@ -64,6 +64,10 @@ class Head(nn.Module, ABC):
         """
         return support
 
+    def join(self, support: Levels, support_masks: Tensor, shots: int) -> tuple[Levels, Tensor]:
+        """Put the K supports of an image side by side, as one wide support; arguments as for `forward`."""
+        return join_levels(support, shots), join(support_masks, shots)
+
     @abstractmethod
     def forward(self, query: Levels, support: Levels, support_masks: Tensor) -> Tensor:
         """Logits (B * K, 2, h, w), at whatever resolution the head ends.
@@ -163,7 +167,7 @@ class FewShotNetwork(nn.Module):
             query_maps, support_maps = self.encode(query[of_query], supports[of_support], shown, known)
             encoded = of_query
             if self.join_shots:
-                support_maps, shown = join_levels(support_maps, shots), join(shown, shots)
+                support_maps, shown = self.head.join(support_maps, shown, shots)
             parts.append(self._logits(query_maps, support_maps, shown))
             del support_maps  # before the next ones are made
         logits = resize(torch.cat(parts), (query.shape[-2], query.shape[-1]))

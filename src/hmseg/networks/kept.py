@@ -11,7 +11,6 @@ from torch import Tensor
 from hmseg.networks.chunks import chunks
 from hmseg.networks.fewshot import FewShotNetwork, Levels
 from hmseg.networks.layers import resize
-from hmseg.networks.shots import join, join_levels
 
 
 class KeptSupport(NamedTuple):
@@ -62,7 +61,7 @@ def segment(
         shown = [kept[row % shots] for row in range(of_support.start, of_support.stop)]
         levels, masks = _together(shown)
         if network.join_shots:
-            levels, masks = join_levels(levels, shots), join(masks, shots)
+            levels, masks = network.head.join(levels, masks, shots)
         asked = {level: [each[of_query] for each in maps] for level, maps in query.items()}
         parts.append(network.head(asked, levels, masks))
     logits = resize(torch.cat(parts), size)

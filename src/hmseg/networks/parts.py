@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from hmseg.exporting import exporting
 from hmseg.networks.fewshot import FewShotNetwork, Levels
 from hmseg.networks.layers import resize
-from hmseg.networks.shots import join, join_levels
 
 
 class WholeNetwork(nn.Module):
@@ -112,7 +111,8 @@ def segment(network: FewShotNetwork, query: Tensor, kept: Sequence[Tensor]) -> T
     masks = (kept[-1] if network.head.sees_masks else torch.zeros_like(kept[0][:, :, 0])).flatten(0, 1)
     supports: Levels = levels
     if network.join_shots:
-        supports, masks, shots = join_levels(levels, shots), join(masks, shots), 1
+        supports, masks = network.head.join(levels, masks, shots)
+        shots = 1
     logits = network.head(network.encode_query(query), supports, masks)
     logits = resize(logits, (query.shape[-2], query.shape[-1]))
     return logits.view(batch, shots, *logits.shape[1:])  # an unflatten's sizes would not stay open in ONNX

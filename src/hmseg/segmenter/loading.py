@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from hmseg.backbones import Backbone, build_backbone
 from hmseg.backbones_timm import build_timm_backbone
+from hmseg.checkpoint_files import PRETRAINED
 from hmseg.errors import CheckpointError
 from hmseg.masking import MASKINGS, Masking, build_masking
 from hmseg.networks import HEADS, FewShotNetwork
@@ -22,15 +21,6 @@ from hmseg.untrusted import parsing
 from hmseg.untrusted.settings import node_of, settings_of, value_of
 from hmseg.weights import KEPT
 
-log = logging.getLogger(__name__)
-
-BUNDLED = Path(str(resources.files("hmseg") / "assets" / "segmenter.ckpt"))
-"""The checkpoint for those who have none."""
-BUNDLED_NOTE = (
-    "the bundled network was trained on drawn shapes, and on photos it is worse than no training at all "
-    "(docs/model_card.md); for photos give the checkpoint of a network that was trained on photos"
-)
-"""What everyone is told who uses it."""
 _LARGEST_SIDE = 4096  # pixels; the published networks see 473 at most
 NAMES = ("best.ckpt", "last.ckpt")
 """Looked for in a run folder."""
@@ -68,7 +58,8 @@ def load(
     """Reads a checkpoint (tensors and plain data only) and builds the network that it is of.
 
     Args:
-        path: a ``.ckpt`` file, a run folder (its best checkpoint, else its last), or None: the bundled one.
+        path: a ``.ckpt`` file, a run folder (its best checkpoint, else its last), a name of ``PRETRAINED``,
+            or None: the first of these.
         masking: another than it was trained with; None: that one.
         aggregation: likewise.
         weights: of the backbone, where the checkpoint doesn't hold them and they aren't where it says.
@@ -79,8 +70,6 @@ def load(
         WeightsError: the backbone's weights can't be had.
     """
     file = find_checkpoint(path)
-    if file == BUNDLED:
-        log.warning(BUNDLED_NOTE)
     checkpoint = read_checkpoint(file)
     try:
         config = settings_of(checkpoint)
@@ -98,13 +87,10 @@ def load(
 
 def find_checkpoint(path: str | Path | None) -> Path:
     """The file that is meant; CheckpointError where there is none, with how to get one."""
-    if path is None:
-        if not BUNDLED.is_file():
-            raise CheckpointError(
-                "this installation has no bundled checkpoint (assets/segmenter.ckpt): give the path of one; "
-                "'python -m hmseg.train' trains one, 'python -m hmseg.convert' imports a published one"
-            )
-        return BUNDLED
+    name = next(iter(PRETRAINED)) if path is None else str(path)
+    if name in PRETRAINED and not Path(name).exists():
+        return PRETRAINED[name]
+    assert path is not None
     given = Path(path).expanduser()
     if given.is_dir():
         found = [folder / name for folder in (given / "checkpoints", given) for name in NAMES]

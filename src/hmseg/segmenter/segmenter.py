@@ -8,11 +8,13 @@ from dataclasses import replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from hmseg.annotations.supports import find_supports
+from hmseg.checkpoint_files import PRETRAINED
 from hmseg.data.mask_meaning import Reading
 from hmseg.data.transforms import find_resizer
 from hmseg.errors import ConfigError, DataError, unknown
@@ -117,7 +119,7 @@ class Segmenter:
         """A segmenter with a trained network.
 
         Args:
-            path: a ``.ckpt`` file, a run folder (its best checkpoint), or None: the bundled checkpoint.
+            path: a ``.ckpt`` file, a run folder (its best checkpoint), or None: `from_pretrained`'s default.
             masking: another than the checkpoint was trained with, to compare.
             device: see the class.
             precision: see the class.
@@ -144,6 +146,25 @@ class Segmenter:
             refine=refine,
             presence=presence,
         )
+
+    @classmethod
+    def from_pretrained(cls, name: str = "prototype", **options: Any) -> Segmenter:
+        """A segmenter with a network that the package carries.
+
+        Args:
+            name: ``prototype``, which no photo with a mask has trained (:mod:`hmseg.networks.prototype`).
+            options: of :meth:`from_checkpoint`.
+
+        Raises:
+            ConfigError: no such name, or a setting that can't be.
+
+        Example:
+            >>> Segmenter.from_pretrained("prototype", device="cpu").side
+            560
+        """
+        if name not in PRETRAINED:
+            raise ConfigError(unknown("pretrained network", name, PRETRAINED))
+        return cls.from_checkpoint(PRETRAINED[name], **options)
 
     def with_masking(self, masking: str | Masking) -> Segmenter:
         """Another segmenter with the same parts and supports and another masking; this one stays as it is.

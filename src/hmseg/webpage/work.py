@@ -34,7 +34,6 @@ class Work:
     Args:
         segmenter: of the checkpoint, without supports.
         reference: the masking with which the others are compared; None: the checkpoint's own.
-        note: what else the page has to say of the network; None: nothing.
 
     Attributes:
         maskings: the four by name; the checkpoint's own and the reference have their own options.
@@ -42,12 +41,9 @@ class Work:
         reference: name of the reference.
     """
 
-    def __init__(
-        self, segmenter: Segmenter, reference: Masking | None = None, note: str | None = None
-    ) -> None:
+    def __init__(self, segmenter: Segmenter, reference: Masking | None = None) -> None:
         network = segmenter.network
         self.segmenter = segmenter
-        self.note = note
         self.maskings: dict[str, Masking] = four_maskings(network.masking)
         self.own = masking_name(network.masking)
         self.maskings[self.own] = network.masking
@@ -68,7 +64,6 @@ class Work:
             "reference": self.reference,
             "levels": self.levels,
             "colours": list(layers.COLOURS),
-            "note": self.note,
         }
 
     def predict(self, sessions: Sessions, session: Session, wanted: Wanted) -> dict[str, Any]:

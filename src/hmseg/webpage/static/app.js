@@ -215,7 +215,6 @@ function tell(about) {
     "trained with": `${about.own} masking`,
     "sees images at": `${about.side} × ${about.side}`,
     device: about.device,
-    ...(about.note && { note: about.note }),
   };
   $("#about").replaceChildren(
     ...Object.entries(facts).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
