@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from full_disk import full_disk
-from hmseg.checkpoint_files import LAST, PREVIOUS, first_whole, is_whole, replace_whole
+from hmseg.checkpoint_files import LAST, PREVIOUS, first_whole, is_whole, replace_whole, seal
 from hmseg.errors import CheckpointError
 from hmseg.plugins import WholeCheckpoints
 
@@ -41,6 +42,61 @@ def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(content)
     assert not is_whole(path)
     assert not is_whole(tmp_path)  # a folder
+
+
+def test_no_bit_of_a_sealed_checkpoint_flips_unnoticed(tmp_path: Path) -> None:
+    """Of one without a seal some do: its archive's directory has no checksum."""
+    path = tmp_path / "checkpoints" / LAST
+    content = {"weights": torch.arange(40.0), "epoch": 3}
+    WholeCheckpoints().save_checkpoint(content, path)
+    sealed = path.read_bytes()
+    torch.save(content, tmp_path / "bare.ckpt")
+    bare = (tmp_path / "bare.ckpt").read_bytes()
+    directory = bare.index(b"PK\1\2")
+    flips = [*range(0, directory, 97), *range(directory, len(sealed), 3)]
+    for place in flips:
+        damaged = bytearray(sealed)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        if is_whole(path):  # the seal itself is damaged, so that it is taken for no seal
+            assert place >= len(bare)
+            assert torch.equal(torch.load(path, weights_only=True)["weights"], content["weights"])
+    bare_flips = [
+        place for place in flips if place < len(bare) and _passes(tmp_path / "bare.ckpt", bare, place)
+    ]
+    assert bare_flips  # what the seal is for
+    path.write_bytes(sealed)
+    assert is_whole(path)
+
+
+def _passes(path: Path, content: bytes, place: int) -> bool:
+    """Whether a flipped bit is noticed by PyTorch alone."""
+    damaged = bytearray(content)
+    damaged[place] ^= 1 << place % 8
+    path.write_bytes(damaged)
+    if not is_whole(path):
+        return False
+    try:
+        torch.load(path, weights_only=True)
+    except Exception:  # noqa: BLE001 - whatever it raises
+        return True
+    return False
+
+
+def test_a_run_goes_on_from_the_one_before_a_flipped_bit(tmp_path: Path) -> None:
+    plugin, path = WholeCheckpoints(), tmp_path / LAST
+    for value in (1.0, 2.0):
+        plugin.save_checkpoint({"weights": torch.tensor([value])}, path)
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.rindex(b"PK\1\2") + 44] ^= 1  # where an entry begins
+    path.write_bytes(damaged)
+    assert first_whole(tmp_path) == (tmp_path / PREVIOUS, [path])
+    assert value_of(tmp_path / PREVIOUS) == 1.0
+
+
+def test_only_an_archive_is_sealed() -> None:
+    with pytest.raises(ValueError, match="no zip archive"):
+        seal(io.BytesIO(bytes(40)))
 
 
 def test_the_first_whole_one_is_found(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import pytorch_lightning as pl
@@ -13,10 +13,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from full_disk import full_disk
 from hmseg.callbacks import FiniteLoss
 from hmseg.callbacks.finite_loss import _Seen
+from hmseg.callbacks.journal import TestJournal
 from hmseg.data.datamodule import EpisodeDataModule
 from hmseg.data.episode import Episode
 from hmseg.data.shapes import ShapesSource
-from hmseg.errors import HmsegError
+from hmseg.errors import CheckpointError, HmsegError
+from hmseg.run_checkpoints import read_checkpoint
 from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_trainer
 
 pytestmark = LIGHTNING_WARNINGS
@@ -42,11 +44,72 @@ def test_a_diverging_run_stops_before_its_checkpoint(tmp_path: Path, every: dict
     saver = ModelCheckpoint(dirpath=tmp_path, save_top_k=-1, **every)
     options = {"max_epochs": 3, "enable_checkpointing": True, "log_every_n_steps": 50}
     trainer = tiny_trainer(tmp_path, callbacks=[saver, FiniteLoss(tmp_path / "nonfinite")], **options)
-    with pytest.raises(HmsegError, match=r"loss became nan at step 1 \(epoch 0\); .*lower optimizer\.lr"):
+    told = r"loss became nan at step 1 \(epoch 0\); .*lower optimizer\.lr"
+    if "every_n_train_steps" in every:  # before there is a loss of these weights
+        told = r"weights became NaN or infinite before step 1 \(network\.head\..*\): nothing of it is saved"
+    with pytest.raises(HmsegError, match=told):
         trainer.fit(tiny_module(optimizer=explode), tiny_loader(4))
-    assert [path.name for path in tmp_path.glob("*.ckpt")] == (
-        ["epoch=0-step=1.ckpt"] if "every_n_train_steps" in every else []
-    )
+    assert not list(tmp_path.glob("*.ckpt"))
+
+
+class Leaps(pl.Callback):
+    """Makes the last step of the second epoch diverge: its loss is a number, its weights are huge."""
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.current_epoch == 1 and trainer.is_last_batch:
+            for parameter in pl_module.network.head.parameters():
+                parameter.data.fill_(4e19)
+
+
+def test_a_diverged_last_step_is_never_called_best(tmp_path: Path) -> None:
+    best = ModelCheckpoint(dirpath=tmp_path, filename="best", monitor="val/miou", mode="max")
+    last = ModelCheckpoint(dirpath=tmp_path, filename="last", enable_version_counter=False)
+    options = {"max_epochs": 2, "enable_checkpointing": True}
+    trainer = tiny_trainer(tmp_path, callbacks=[Leaps(), best, last, FiniteLoss(tmp_path)], **options)
+    module = tiny_module()
+    with pytest.raises(HmsegError, match=r"logits became NaN or infinite in the validation \(step 8\): its"):
+        trainer.fit(module, tiny_loader(4), tiny_loader(2, seed=50))
+    assert best.best_model_path == str(tmp_path / "best.ckpt")
+    for name in ("best", "last"):
+        assert read_checkpoint(tmp_path / f"{name}.ckpt")["global_step"] == 4
+
+
+def test_weights_that_are_no_numbers_are_no_network(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(dirpath=tmp_path, filename="last")
+    trainer = tiny_trainer(tmp_path, callbacks=[saver], max_epochs=1, enable_checkpointing=True)
+    trainer.fit(tiny_module(), tiny_loader(1))
+    checkpoint = read_checkpoint(tmp_path / "last.ckpt")
+    checkpoint["state_dict"]["network.head.last.bias"][0] = torch.nan
+    with pytest.raises(
+        CheckpointError, match=r"holds NaN or infinity \(network\.head\.last\.bias\): the trai"
+    ):
+        tiny_module().restore(checkpoint)
+
+
+def test_a_test_of_such_logits_has_no_scores_and_leaves_no_episode(tmp_path: Path) -> None:
+    module = tiny_module()
+    module.network.head.last.bias.data.fill_(torch.nan)
+    journal = TestJournal(tmp_path / "best.unfinished", "key", seconds=0)
+    with pytest.raises(HmsegError, match="logits became NaN or infinite in the test"):
+        tiny_trainer(tmp_path, callbacks=[journal]).test(module, tiny_loader(2), verbose=False)
+    assert module.scores is None and len(journal.read()) == 0
+    with pytest.raises(HmsegError, match="logits became NaN or infinite in the test"):  # without a journal
+        tiny_trainer(tmp_path).test(module, tiny_loader(2), verbose=False)
+
+
+def test_no_step_waits_for_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tensor that is made a bool or a number is waited for."""
+
+    def waited(_: Any) -> NoReturn:
+        raise AssertionError("the device was waited for")
+
+    module, batch = tiny_module(), next(iter(tiny_loader(1)))
+    module.on_validation_epoch_start()
+    for name in ("__bool__", "item", "__float__", "__int__"):
+        monkeypatch.setattr(torch.Tensor, name, waited)
+    module.validation_step(batch, 0)
 
 
 def test_the_batch_is_kept_with_the_names_of_its_images(tmp_path: Path) -> None:
@@ -139,4 +202,4 @@ def test_a_gpu_is_never_waited_for_in_its_own_step(tmp_path: Path) -> None:
     guard._unread.append(seen(4, bad=True))
     guard._read(trainer, behind=2)
     with pytest.raises(HmsegError, match="nan at step 4"):
-        guard.on_save_checkpoint(trainer, tiny_module(), {})  # all is waited for
+        guard.on_save_checkpoint(trainer, tiny_module(), {"state_dict": {}})  # all is waited for

@@ -19,7 +19,7 @@ from hmseg.callbacks import GradientNorm, RunHistory, RunProgress
 from hmseg.errors import CheckpointError, ConfigError
 from hmseg.evaluation_record import about_training
 from hmseg.plugins import restoring
-from hmseg.run_checkpoints import HISTORY, fingerprint, read_checkpoint
+from hmseg.run_checkpoints import HISTORY, fingerprint, has_optimizer, read_checkpoint
 from hmseg.training import check_resumed
 from tiny import LIGHTNING_WARNINGS, tiny_loader, tiny_module, tiny_network, tiny_trainer
 
@@ -281,3 +281,23 @@ def test_fingerprint_sees_values_names_and_shapes_but_not_counters() -> None:
     renamed.register_buffer("b", torch.zeros(2, 3))
     reshaped.register_buffer("a", torch.zeros(3, 2))
     assert len({fingerprint(each) for each in (plain, renamed, reshaped)}) == 3
+
+
+GROUP = {"lr": 0.1, "params": [0]}
+
+
+@pytest.mark.parametrize(
+    ("states", "good"),
+    [
+        ([{"state": {0: {"step": 1}}, "param_groups": [GROUP | {"betas": (0.9, 0.99)}]}], True),
+        ([{"state": {}, "param_groups": [GROUP | {"nesterov": False, "momentum": 0}]}], True),  # SGD has none
+        ([{"state": {}, "param_groups": [GROUP | {"nesterov": False, "momentum": 0.9}]}], False),
+        ([{"state": {}, "param_groups": [GROUP | {"betas": (0.9, 0.99)}]}], False),
+        ([{"state": {}, "param_groups": []}], False),
+        ([], False),
+        (None, False),
+        ("Adam", False),
+    ],
+)
+def test_an_optimiser_that_would_begin_anew_is_found(states: Any, good: bool) -> None:
+    assert has_optimizer({"global_step": 7, "optimizer_states": states}) == good

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
@@ -17,6 +18,7 @@ class Site:
         stop_after: bytes of a body after which the connection is cut, by request; none: never.
         status: answers instead of bodies, by request; none: the body.
         lengths: whether sizes are announced.
+        endless: whether bodies are sent in chunks, again and again, until the client goes.
         requests: the ``Range`` header of each request, "" without.
     """
 
@@ -25,6 +27,7 @@ class Site:
     stop_after: list[int] = field(default_factory=list)
     status: list[int] = field(default_factory=list)
     lengths: bool = True
+    endless: bool = False
     requests: list[str] = field(default_factory=list)
     base: str = ""
 
@@ -55,6 +58,13 @@ def handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
             else:
                 self.send_response(200)
+            if site.endless:
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                with suppress(ConnectionError):
+                    while True:
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body))
+                return
             if site.lengths:
                 self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()

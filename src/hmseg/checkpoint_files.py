@@ -5,6 +5,8 @@ Nothing here imports PyTorch: the command line looks at checkpoints before it do
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import zipfile
 import zlib
@@ -12,16 +14,38 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from typing import BinaryIO
 
 LAST, PREVIOUS, BEST = "last.ckpt", "last-previous.ckpt", "best.ckpt"
 RESUMED = (LAST, PREVIOUS, BEST)
 """Names in the order in which a run goes on from them."""
 PRETRAINED = {"prototype": Path(str(resources.files("hmseg") / "assets" / "prototype.ckpt"))}
 """Checkpoints inside the package, by the names that stand for them; the first is the default."""
+_SEAL = b"hmseg sha256 "
+_LENGTH = (len(_SEAL) + 64).to_bytes(2, "little")
+_SEALED = len(_LENGTH) + len(_SEAL) + 64
+_CHUNK = 1 << 20
+
+
+def seal(file: io.BytesIO) -> None:
+    """Adds the SHA-256 of a checkpoint that was just saved, as the comment of the zip archive that it is.
+
+    The archive's own CRC-32s cover its entries only: a bit that flips in its directory may let PyTorch fail,
+    or read something else without a word.
+
+    Raises:
+        ValueError: it is no zip archive, or has a comment.
+    """
+    end = file.seek(-2, os.SEEK_END)
+    if bytes(file.getbuffer()[-22:-18]) != b"PK\5\6" or file.read() != bytes(2):
+        raise ValueError("no zip archive without a comment")
+    digest = hashlib.sha256(file.getbuffer()[:end]).hexdigest()
+    file.seek(end)
+    file.write(_LENGTH + _SEAL + digest.encode())
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a checkpoint from its first byte to its last: each entry fits its CRC-32.
+    """Whether a file is a checkpoint from its first byte to its last, by its seal or else by its CRC-32s.
 
     Reads all of it; a truncated file is found at once.
 
@@ -30,10 +54,25 @@ def is_whole(path: Path) -> bool:
         False
     """
     try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _SEALED))
+            length, mark, digest = (file.read(count) for count in (2, len(_SEAL), 64))
+            if mark == _SEAL:
+                return length == _LENGTH and digest == _sha256_of_first(file, size - _SEALED)
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError):
         return False
+
+
+def _sha256_of_first(file: BinaryIO, size: int) -> bytes:
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (chunk := file.read(min(size, _CHUNK))):
+        digest.update(chunk)
+        size -= len(chunk)
+    return digest.hexdigest().encode()
 
 
 def first_whole(folder: Path, names: Sequence[str] = RESUMED) -> tuple[Path | None, list[Path]]:

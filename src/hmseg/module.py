@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from hmseg.data.episode import Episode
 from hmseg.data.transforms import normalise
 from hmseg.episode_table import COLUMNS, episode_rows
-from hmseg.errors import ConfigError, unknown
+from hmseg.errors import ConfigError, HmsegError, unknown
 from hmseg.functional import foreground_iou, resize_and_vote, segmentation_loss
 from hmseg.metrics import SMALL_OBJECT, FewShotIoU, Scores
 from hmseg.metrics_by_seed import IoUBySeed
@@ -87,6 +87,7 @@ class SegmentationModule(pl.LightningModule):
         self.scores_by_seed: tuple[Scores, ...] = ()
         self._stage = "val"  # the evaluation going on
         self._loss, self._losses = torch.zeros(()), 0  # its sum over episodes, and how many
+        self._finite = torch.ones(())  # 0 as soon as its logits were NaN or infinite on this device
         self.scores: Scores | None = None
         self.small_scores: Scores | None = None
         self._optimizer_factory = optimizer
@@ -173,6 +174,20 @@ class SegmentationModule(pl.LightningModule):
         metric, _ = self._metrics(self._stage)
         return metric.local() if metric.update_called else None
 
+    def check_finite(self) -> None:
+        """Ends an evaluation whose logits were NaN or infinite on this device; waits for the device.
+
+        Raises:
+            HmsegError: some were.
+        """
+        if not self._finite:
+            where = f"validation (step {self.trainer.global_step})" if self._stage == "val" else "test"
+            raise HmsegError(
+                f"the network's logits became NaN or infinite in the {where}: its training diverged (lower "
+                "optimizer.lr, set trainer.gradient_clip_val, take an earlier checkpoint), or it needs "
+                "trainer.precision=32-true"
+            )
+
     def take_rows(self) -> Tensor:
         """(N, 8) rows of the episodes tested since this was last called; on the device."""
         rows, self._rows = self._rows, []
@@ -180,6 +195,7 @@ class SegmentationModule(pl.LightningModule):
 
     def _score(self, batch: Episode, stage: str) -> None:
         mask, void, logits = batch.query_mask, batch.query_void, self._logits(batch)
+        self._finite = self._finite * logits.isfinite().all()
         if self.original_size:
             sizes = [(height, width) for height, width in batch.query_size.tolist()]
             prediction = resize_and_vote(logits, sizes, (mask.shape[-2], mask.shape[-1]), self._aggregate)
@@ -197,6 +213,7 @@ class SegmentationModule(pl.LightningModule):
         """Of an evaluation: no loss of any episode yet."""
         self._stage = stage
         self._loss, self._losses = torch.zeros((), device=self.device), 0
+        self._finite = torch.ones((), device=self.device)
 
     def _count(self, rows: Tensor, stage: str) -> None:
         """Adds rows of episodes to the sums."""
@@ -213,6 +230,8 @@ class SegmentationModule(pl.LightningModule):
         return (self.iou, self.small_iou) if stage == "val" else (self.test_iou, self.small_test_iou)
 
     def _log_scores(self, stage: str) -> None:
+        self._finite = self.trainer.strategy.reduce(self._finite, reduce_op="min")
+        self.check_finite()
         overall, few = self._metrics(stage)
         self.scores, self.small_scores = overall.compute(), few.compute()
         if stage == "test" and self.iou_by_seed is not None:

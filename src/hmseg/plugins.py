@@ -18,7 +18,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
-from hmseg.checkpoint_files import LAST, PREVIOUS, is_whole, replace_whole
+from hmseg.checkpoint_files import LAST, PREVIOUS, is_whole, replace_whole, seal
 from hmseg.errors import CheckpointError, ConfigError, HmsegError
 from hmseg.interruption import Terminated
 from hmseg.run_checkpoints import read_checkpoint
@@ -61,6 +61,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         target = Path(path)
         buffer = io.BytesIO()  # at once: torch.save's own errors don't say that a disk is full
         torch.save(checkpoint, buffer)
+        seal(buffer)
         # One that this process found there may be damaged; the one before it is then worth more.
         kept = target.name == LAST and (target in self._written or is_whole(target))
         try:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import hmseg
 from hmseg.errors import CheckpointError, ConfigError
 from hmseg.files import sha256
-from hmseg.state_dicts import listed, misfits
+from hmseg.state_dicts import listed, misfits, not_finite
 from hmseg.untrusted import parsing
 from hmseg.untrusted.settings import settings_of
 from hmseg.untrusted.torch_files import load
@@ -116,7 +116,8 @@ def unpack(
         backbone: gives their fingerprint; only called when it is needed.
 
     Raises:
-        CheckpointError: not one of ours, another backbone, or a head that does not fit.
+        CheckpointError: not one of ours, another backbone, a head that does not fit, or weights that are no
+            numbers.
     """
     about, state = entry(checkpoint), dict(checkpoint["state_dict"])
     stored = any(name.startswith(BACKBONE) for name in state)
@@ -144,6 +145,11 @@ def _check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
             f"the checkpoint is of another model: {listed(problems)}; "
             "build the network with the model and backbone of its configuration"
         )
+    if damaged := not_finite(state):
+        raise CheckpointError(
+            f"the checkpoint holds NaN or infinity ({listed(damaged)}): the training diverged or the file is "
+            "damaged; give an earlier one"
+        )
 
 
 def provenance(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,6 +160,29 @@ def provenance(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """
     imported = entry(checkpoint).get("imported")
     return {"origin": "trained"} if imported is None else {"origin": "imported", "imported": imported}
+
+
+def has_optimizer(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether an optimiser can go on from a checkpoint, rather than begin anew without a word.
+
+    Example:
+        >>> adam = {"state": {}, "param_groups": [{"betas": (0.9, 0.99)}]}
+        >>> has_optimizer({"global_step": 7, "optimizer_states": [adam]})
+        False
+    """
+    states = checkpoint.get("optimizer_states")
+    whole = isinstance(states, list) and bool(states)
+    if whole and not checkpoint.get("global_step"):
+        return True  # before the first step there is nothing to go on from
+    return whole and all(map(_is_optimizer, states or []))
+
+
+def _is_optimizer(state: Any) -> bool:
+    groups = state.get("param_groups") if isinstance(state, Mapping) else None
+    if not isinstance(groups, list) or not groups or not all(isinstance(each, Mapping) for each in groups):
+        return False
+    plain_sgd = all("nesterov" in group and not group.get("momentum") for group in groups)  # has no state
+    return bool(state.get("state")) or plain_sgd
 
 
 def entry(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

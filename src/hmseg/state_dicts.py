@@ -58,9 +58,20 @@ def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor], finite: bool
             found.append(Misfit(name, "shape", _form(theirs), _form(mine)))
         elif mine.is_floating_point() != theirs.is_floating_point():
             found.append(Misfit(name, "values", str(theirs.dtype), str(mine.dtype)))
-        elif finite and theirs.is_floating_point() and not theirs.isfinite().all():
+        elif finite and not_finite({name: theirs}):
             found.append(Misfit(name, "values", "NaN or infinity", "numbers"))
     return found
+
+
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of entries that hold NaN or infinity; waits for the device.
+
+    Example:
+        >>> import torch
+        >>> not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, torch.nan]), "c": torch.tensor([1])})
+        ['b']
+    """
+    return [name for name, each in state.items() if each.is_floating_point() and not each.isfinite().all()]
 
 
 def listed(problems: Sequence[object], most: int = 3) -> str:

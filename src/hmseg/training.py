@@ -29,7 +29,7 @@ from hmseg.evaluation_record import make_record, table_path
 from hmseg.module import SegmentationModule
 from hmseg.plugins import ending_together, restoring
 from hmseg.results import print_classes, print_comparison, write_json
-from hmseg.run_checkpoints import read_checkpoint, read_with_digest
+from hmseg.run_checkpoints import has_optimizer, read_checkpoint, read_with_digest
 from hmseg.run_origin import write_origin
 from hmseg.tracking.origin import read_origin
 from hmseg.tracking.run_logger import ends_its_runs
@@ -83,11 +83,11 @@ def check_resumed(cfg: DictConfig) -> None:
         ConfigError: fewer epochs are asked for than the run has begun.
     """
     checkpoint, most = read_checkpoint(cfg.resume), cfg.trainer.max_epochs
-    epoch, states = checkpoint.get("epoch"), checkpoint.get("optimizer_states")
+    epoch = checkpoint.get("epoch")
     remedy = "give another checkpoint of the run, or begin a new one"
     if type(epoch) is not int or epoch < 0:
         raise CheckpointError(f"{cfg.resume} doesn't say its epoch: {remedy}")
-    if not isinstance(states, list) or not states:
+    if not has_optimizer(checkpoint):
         raise CheckpointError(f"{cfg.resume} holds no state of an optimiser: {remedy}")
     begun = epoch + 1
     if most is not None and 0 <= most < begun:

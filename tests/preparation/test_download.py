@@ -61,6 +61,22 @@ def test_server_that_announces_no_size(site: Site, tmp_path: Path) -> None:
     assert fetch(site, tmp_path, None) == BODY
 
 
+@pytest.mark.parametrize("expected", [SIZE, None])
+def test_an_answer_without_end_is_left(site: Site, tmp_path: Path, expected: int | None) -> None:
+    site.endless = True
+    with pytest.raises(
+        DataError, match=f"sends more than the {SIZE if expected else 50_000:,} bytes that were"
+    ):
+        download(site.url("file.tar"), tmp_path / "file.tar", expected, limit=50_000)
+    assert list(tmp_path.iterdir()) == [] and len(site.requests) == 1
+
+
+def test_a_file_of_unknown_size_has_a_bound(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"offers 10,240 bytes, more than such a file has \(10,239\)"):
+        download(site.url("file.tar"), tmp_path / "file.tar", limit=SIZE - 1)
+    assert download(site.url("file.tar"), tmp_path / "file.tar", limit=SIZE).read_bytes() == BODY
+
+
 def test_what_is_complete_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file.tar.part").write_bytes(BODY)
     assert fetch(site, tmp_path) == BODY
@@ -136,7 +152,7 @@ def test_disk_that_is_too_small_is_said_beforehand(
 
 
 def test_full_disk_keeps_what_came(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(response: Any, file: Any, bar: Bar) -> NoReturn:
+    def full(response: Any, file: Any, bar: Bar, most: int) -> NoReturn:
         file.write(response.read(3000))
         file.flush()
         raise OSError(errno.ENOSPC, "No space left on device")

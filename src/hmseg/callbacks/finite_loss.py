@@ -19,7 +19,9 @@ from hmseg.checkpoint_files import replace_whole
 from hmseg.data.episode import Episode
 from hmseg.data.loader import TrainLoader
 from hmseg.errors import HmsegError
+from hmseg.state_dicts import listed, not_finite
 
+_REMEDY = "lower optimizer.lr, set trainer.gradient_clip_val, or train with trainer.precision=32-true"
 BEHIND = 2
 """Steps that the host may run ahead of the look at a GPU's losses; their batches are kept so long."""
 
@@ -85,8 +87,14 @@ class FiniteLoss(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Reads all: no checkpoint of a network that has diverged."""
+        """Reads all, and looks at the weights: no checkpoint of a network that has diverged."""
         self._read(trainer)
+        learnt = {name: each.data for name, each in pl_module.named_parameters() if each.requires_grad}
+        if damaged := not_finite(checkpoint["state_dict"]) or not_finite(learnt):
+            raise HmsegError(
+                f"the weights became NaN or infinite before step {trainer.global_step} ({listed(damaged)}): "
+                f"nothing of it is saved; {_REMEDY}"
+            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reads all."""
@@ -113,8 +121,7 @@ class FiniteLoss(Callback):
         else:
             found, batch = str(value), self._save(trainer, seen, value)
         raise HmsegError(
-            f"the training loss became {found} at step {seen.step} (epoch {seen.epoch}){batch}: lower "
-            "optimizer.lr, set trainer.gradient_clip_val, or train with trainer.precision=32-true"
+            f"the training loss became {found} at step {seen.step} (epoch {seen.epoch}){batch}: {_REMEDY}"
         )
 
     def _save(self, trainer: pl.Trainer, seen: _Seen, loss: float) -> str:

@@ -6,6 +6,7 @@ import glob
 import logging
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from hmseg.episode_table import COLUMNS, Rows, parse_rows, table_of
-from hmseg.errors import DataError
+from hmseg.errors import DataError, HmsegError
 from hmseg.module import SegmentationModule
 from hmseg.untrusted import read_text
 
@@ -91,12 +92,14 @@ class TestJournal(Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Ctrl-C and the like: keeps what is done."""
+        """Ctrl-C and the like: keeps what is done, unless it can't be used."""
         if trainer.testing and self._own(trainer).is_file():
-            self._write(trainer, pl_module)
+            with suppress(HmsegError):  # the exception at hand is told
+                self._write(trainer, pl_module)
 
     def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, SegmentationModule)
+        pl_module.check_finite()
         rows = pl_module.take_rows()
         try:
             with self._own(trainer).open("a") as file:

@@ -35,7 +35,7 @@ class Archive:
 # Size as the host announces it; digest as torchvision's VOCDetection and SBDataset give it.
 VOC = Archive(
     "VOCtrainval_11-May-2012.tar",
-    "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+    "https://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
     1_999_639_040,
     "md5:6cd6e144f989b92b3379bac3b3de84fd",
 )
@@ -45,22 +45,23 @@ SBD = Archive(
     1_419_539_633,
     "md5:82b4d87ceb2ed10f6038a1cba92111cb",
 )
-# Sizes and digests as TensorFlow Datasets give them (url_checksums/coco2014.txt).
+# Sizes and digests as TensorFlow Datasets give them (url_checksums/coco2014.txt). This bucket is also
+# images.cocodataset.org, which has no certificate of its own.
 COCO_TRAIN = Archive(
     "train2014.zip",
-    "http://images.cocodataset.org/zips/train2014.zip",
+    "https://s3.amazonaws.com/images.cocodataset.org/zips/train2014.zip",
     13_510_573_713,
     "sha256:ede4087e640bddba550e090eae701092534b554b42b05ac33f0300b984b31775",
 )
 COCO_VAL = Archive(
     "val2014.zip",
-    "http://images.cocodataset.org/zips/val2014.zip",
+    "https://s3.amazonaws.com/images.cocodataset.org/zips/val2014.zip",
     6_645_013_297,
     "sha256:fe9be816052049c34717e077d9e34aa60814a55679f804cd043e3cbee3b9fde0",
 )
 COCO_ANNOTATIONS = Archive(
     "annotations_trainval2014.zip",
-    "http://images.cocodataset.org/annotations/annotations_trainval2014.zip",
+    "https://s3.amazonaws.com/images.cocodataset.org/annotations/annotations_trainval2014.zip",
     252_872_794,
     "sha256:031296bbc80c45a1d1f76bf9a90ead27e94e99ec629208449507a4917a3bf009",
 )

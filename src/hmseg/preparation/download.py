@@ -19,6 +19,8 @@ from hmseg.preparation.files import trouble
 ATTEMPTS = 5
 PAUSE = 2.0
 """Seconds before the second attempt; doubled each time."""
+LIMIT = 32 << 30
+"""Bytes of a file of unknown size: more than any archive of the benchmarks has."""
 _TIMEOUT = 60.0
 _CHUNK = 1 << 20
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
@@ -33,7 +35,9 @@ class _BrokenError(Exception):
     """The connection failed in a way that another attempt may mend."""
 
 
-def download(url: str, target: Path, expected: int | None = None, by_hand: str = BY_HAND) -> Path:
+def download(
+    url: str, target: Path, expected: int | None = None, by_hand: str = BY_HAND, limit: int = LIMIT
+) -> Path:
     """Fetch a file, continuing what an earlier attempt or run left in ``<target>.part``.
 
     Args:
@@ -41,13 +45,14 @@ def download(url: str, target: Path, expected: int | None = None, by_hand: str =
         target: where the file is meant to go; the caller checks and moves it.
         expected: its size in bytes, where that is known.
         by_hand: end of messages: what else can be done.
+        limit: bytes that it may have where its size is not known.
 
     Returns:
         ``<target>.part``, complete.
 
     Raises:
-        DataError: the server refuses or offers a file of another size, the connection keeps failing, or the
-            disk is full. What has come stays in the ``.part``.
+        DataError: the server refuses, offers a file of another size or sends more than that, the connection
+            keeps failing, or the disk is full. What has come stays in the ``.part``, unless it is too much.
     """
     part = target.with_name(f"{target.name}.part")
     reason: Exception | None = None
@@ -55,7 +60,7 @@ def download(url: str, target: Path, expected: int | None = None, by_hand: str =
         part.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(ATTEMPTS):
             try:
-                _attempt(url, part, expected)
+                _attempt(url, part, expected, limit)
                 return part
             except _RefusedError as error:
                 raise DataError(f"{url}: {error}; {by_hand}") from None
@@ -69,7 +74,7 @@ def download(url: str, target: Path, expected: int | None = None, by_hand: str =
     raise DataError(f"{url}: {reason}, {size(have)} are kept; run again to go on, or {by_hand}")
 
 
-def _attempt(url: str, part: Path, expected: int | None) -> None:
+def _attempt(url: str, part: Path, expected: int | None, limit: int) -> None:
     have = part.stat().st_size if part.is_file() else 0
     if expected is not None and have >= expected:
         if have == expected:
@@ -89,7 +94,7 @@ def _attempt(url: str, part: Path, expected: int | None) -> None:
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenError(f"can't be reached ({error or type(error).__name__})") from None
     with response:
-        _receive(response, part, have, expected)
+        _receive(response, part, have, expected, limit)
 
 
 def _refused(error: urllib.error.HTTPError, part: Path, have: int) -> None:
@@ -105,7 +110,9 @@ def _refused(error: urllib.error.HTTPError, part: Path, have: int) -> None:
         raise _RefusedError(f"the server answers {error.code} {error.reason}")
 
 
-def _receive(response: http.client.HTTPResponse, part: Path, have: int, expected: int | None) -> None:
+def _receive(
+    response: http.client.HTTPResponse, part: Path, have: int, expected: int | None, limit: int
+) -> None:
     """Write a body to the part, behind what is there or, from a server without ranges, from the beginning."""
     length = response.headers.get("Content-Length")
     coming = int(length) if length is not None and length.isdecimal() else None
@@ -119,6 +126,9 @@ def _receive(response: http.client.HTTPResponse, part: Path, have: int, expected
     total = have + coming if coming is not None else expected
     if expected is not None and total != expected:
         raise _RefusedError(f"the server offers {total:,} bytes, {expected:,} were expected: another file")
+    most = limit if expected is None else expected
+    if total is not None and total > most:
+        raise _RefusedError(f"the server offers {total:,} bytes, more than such a file has ({most:,})")
     if coming is not None and coming > (free := shutil.disk_usage(part.parent).free):
         raise DataError(
             f"{part.parent}: the disk is too full: {size(coming)} are to come, {size(free)} are free; "
@@ -127,14 +137,18 @@ def _receive(response: http.client.HTTPResponse, part: Path, have: int, expected
     title = f"fetching {part.name.removesuffix('.part')}"
     with part.open("ab" if have else "wb") as file, Bar(title, total, "bytes") as bar:
         bar.start_at(have)
-        _copy(response, file, bar)
+        _copy(response, file, bar, most - have)
     came = part.stat().st_size
+    if came > most:
+        part.unlink()
+        raise _RefusedError(f"the server sends more than the {most:,} bytes that were expected: another file")
     if total is not None and came != total:
         raise _BrokenError(f"the connection broke off after {came:,} of {total:,} bytes")
 
 
-def _copy(response: http.client.HTTPResponse, file: IO[bytes], bar: Bar) -> None:
-    while True:
+def _copy(response: http.client.HTTPResponse, file: IO[bytes], bar: Bar, most: int) -> None:
+    """Writes a body; stops where more than the most has come: without a length it may never end."""
+    while most >= 0:
         try:
             chunk = response.read(_CHUNK)
         except (OSError, http.client.HTTPException) as error:
@@ -144,6 +158,7 @@ def _copy(response: http.client.HTTPResponse, file: IO[bytes], bar: Bar) -> None
         if not chunk:
             return
         file.write(chunk)
+        most -= len(chunk)
         bar.advance(len(chunk))
 
 

@@ -21,6 +21,8 @@ from hmseg.preparation.work import say
 COMMIT = "0cc481c9c6392a81112c2e1b41773daa6837d66b"
 """Of juhongm999/hsnet; what comes is compared with the known digests all the same."""
 SITE = f"https://raw.githubusercontent.com/juhongm999/hsnet/{COMMIT}/data/splits"
+_MOST = 64 << 20
+"""Bytes of a list: COCO-20i's pickles have a few million."""
 _FOLDS = [f"{split}/fold{fold}" for split in ("trn", "val") for fold in range(4)]
 FILES = {
     "pascal": [f"{name}.txt" for name in _FOLDS],
@@ -110,7 +112,7 @@ def verify(source: Callable[[], Source]) -> list[Row]:
 def _fetch(benchmark: str, place: Path, site: str, by_hand: str) -> None:
     with Bar(f"fetching lists of {benchmark}", len(FILES[benchmark])) as bar:
         for name in FILES[benchmark]:
-            part = download(f"{site}/{benchmark}/{name}", place / name, by_hand=by_hand)
+            part = download(f"{site}/{benchmark}/{name}", place / name, by_hand=by_hand, limit=_MOST)
             part.replace(place / name)
             bar.advance()
 

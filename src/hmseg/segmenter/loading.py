@@ -153,11 +153,6 @@ def _restore(network: FewShotNetwork, checkpoint: dict[str, Any]) -> None:
     own = {f"network.{name}": value for name, value in network.state_dict().items()}
     unpack(checkpoint, own, network.backbone.weights_origin, lambda: fingerprint(network.backbone))
     state: Mapping[str, Tensor] = checkpoint["state_dict"]
-    damaged = [name for name, value in state.items() if not bool(value.isfinite().all())]
-    if damaged:
-        raise CheckpointError(
-            f"{damaged[0]} holds NaN or infinity: the training diverged or the file is damaged"
-        )
     network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
 
 
