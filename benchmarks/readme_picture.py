@@ -1,85 +1,85 @@
-"""Draw the README's picture: hybrid masking at work on an episode that may be redistributed.
+"""Draw the README's picture: the bundled network on photos of animals that it has one annotated example of.
 
-    python benchmarks/readme_picture.py docs/images/hybrid_masking.png
+    python benchmarks/readme_picture.py docs/images/photos.jpg --root animals7
 
-The episode is drawn (``shapes``), of a class that the bundled checkpoint has not seen in training. Of those
-among the first hundred test episodes with an object of 4 to 20 % in both images it is the one at the third
-quartile of the IoU, so better than most; both numbers are printed. Blue is what hybrid masking keeps
-of the feature-masked map, orange what it fills in from the masked image.
+A row for each class that took no part in any choice. Nothing is picked by looking: the support is the first
+photo of its class in the annotations, the queries are the next four, ten numbers apart, since neighbours are
+often of one scene. Photos whose outlines leave the photo (made for another size) are passed over.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
+from pycocotools.coco import COCO
 
 import hmseg
-from hmseg.data.dataset import EpisodeDataset
-from hmseg.data.episode import Episode
-from hmseg.data.protocols import episodes
-from hmseg.data.shapes import ShapesSource
-from hmseg.visualise import (
-    filled_over_photo,
-    iou,
-    masked_picture,
-    masking_maps,
-    over_photo,
-    pixels,
-    predicted,
-    with_mask,
-)
-from hmseg.visualise.pictures import Mask, outlined
+from hmseg.files import writing_bytes
+from hmseg.visualise import with_mask
 from hmseg.visualise.style import COLOURS, TRUTH, sheet, show
 
-DRAWN = 100
-SIZES = (0.04, 0.20)
-QUANTILE = 0.75
-LEVEL = 2
+CLASSES = ("tiger", "turtle", "otter")
+QUERIES = 4
+APART = 10
 
 
-def choose(network: hmseg.FewShotNetwork, side: int, fold: int) -> tuple[Episode, Mask]:
-    """Episode and prediction, as the module says."""
-    source = ShapesSource(image_size=side)
-    specs = episodes("strict", source.listing("test", fold), shot=1, episodes=DRAWN)
-    dataset = EpisodeDataset(source, (side, side), keep=DRAWN)
-    scored = []
-    for place, spec in enumerate(specs):
-        episode = dataset[place, spec]
-        shares = (float(each.float().mean()) for each in (episode.query_mask, episode.support_masks[0]))
-        if all(SIZES[0] <= share <= SIZES[1] for share in shares):
-            mask = predicted(network, episode)
-            scored.append((iou(mask, episode.query_mask.numpy(), episode.query_void.numpy()), place, mask))
-    scored.sort(key=lambda one: one[:2])
-    value, place, mask = scored[int(QUANTILE * len(scored))]
-    median = scored[len(scored) // 2][0]
-    print(f"episode {place}, one of {len(scored)} candidates: IoU {value:.1f}; their median {median:.1f}")
-    return dataset[place, specs[place]], mask
+def photos(annotations: COCO, name: str) -> Iterator[int]:
+    """Yield ids of photos of a class, in order, no two close to each other."""
+    (category,) = annotations.getCatIds(catNms=[name])
+    last = -APART
+    for image in sorted(annotations.getImgIds(catIds=[category])):
+        about = annotations.loadImgs(image)[0]
+        boxes = [each["bbox"] for each in annotations.loadAnns(annotations.getAnnIds(imgIds=[image]))]
+        inside = all(x + w <= about["width"] + 1 and y + h <= about["height"] + 1 for x, y, w, h in boxes)
+        if inside and image - last >= APART:
+            last = image
+            yield image
 
 
-def draw(network: hmseg.FewShotNetwork, episode: Episode, prediction: Mask) -> Figure:
-    """Support, masked image, both activations, where from, query, prediction."""
-    image, mask = pixels(episode.support_images[0]), episode.support_masks[0].numpy()
-    maps = masking_maps(network, image, mask, LEVEL)
-    query = pixels(episode.query_image)
-    score = iou(prediction, episode.query_mask.numpy(), episode.query_void.numpy())
-    most = float(maps.activation["feature"].max())
-    with sheet(1, 6, 1.0, "") as (figure, ((support, feature, image_masked, merged, asked, answer),)):
-        show(support, with_mask(image, mask, TRUTH), "annotated image", "support")
-        kept = outlined(over_photo(image, maps.activation["feature"], most), mask)
-        show(feature, kept, "feature masking", "what is kept of its features", COLOURS["feature"])
-        masked = masked_picture(image, mask)
-        show(image_masked, masked, "input masking", "the image without background", COLOURS["input"])
-        words = "blue: feature, orange: input"
-        origins = outlined(filled_over_photo(image, maps.filled["hybrid"]), mask)
-        show(merged, origins, "hybrid masking", words, COLOURS["hybrid"])
-        show(asked, query, "new image", "query")
-        found = with_mask(query, prediction, COLOURS["hybrid"])
-        show(answer, found, "found by hybrid masking", f"IoU {score:.0f} %", COLOURS["hybrid"])
+def mask_of(annotations: COCO, image: int, name: str) -> NDArray[np.bool_]:
+    """The union of a photo's outlines of a class, (H, W)."""
+    ids = annotations.getAnnIds(imgIds=[image], catIds=annotations.getCatIds(catNms=[name]))
+    return np.any([annotations.annToMask(each) for each in annotations.loadAnns(ids)], axis=0)
+
+
+def draw(segmenter: hmseg.Segmenter, root: Path) -> Figure:
+    """A row for each class: the annotated photo and what is found in four others."""
+    annotations = COCO(str(root / "annotations.json"))
+    with sheet(len(CLASSES), 1 + QUERIES, 1.0, "") as (figure, rows):
+        for row, name in zip(rows, CLASSES, strict=True):
+            support, *queries = (
+                image for image, _ in zip(photos(annotations, name), range(1 + QUERIES), strict=False)
+            )
+            paths = {
+                each: root / "images" / annotations.loadImgs(each)[0]["file_name"]
+                for each in (support, *queries)
+            }
+            mask = mask_of(annotations, support, name)
+            segmenter.fit(paths[support], mask, name=name)
+            show(
+                row[0],
+                with_mask(np.asarray(Image.open(paths[support]).convert("RGB")), mask, TRUTH),
+                name,
+                "annotated",
+            )
+            for panel, image in zip(row[1:], queries, strict=True):
+                found = segmenter.predict(paths[image])
+                truth = mask_of(annotations, image, name)
+                share = (found.mask & truth).sum() / (found.mask | truth).sum()
+                show(
+                    panel,
+                    with_mask(found.image, found.mask, COLOURS["hybrid"]),
+                    "found",
+                    f"IoU {100 * share:.0f} %",
+                )
+            segmenter.remove(name)
     return figure
 
 
@@ -87,20 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path, help="PNG file")
-    parser.add_argument("--checkpoint", default=None, help="file or run folder; without: the bundled one")
-    parser.add_argument("--fold", type=int, default=0, help="whose classes the checkpoint has not seen")
+    parser.add_argument("out", type=Path, help="JPEG file")
+    parser.add_argument("--root", type=Path, required=True, help="folder of animals7")
     words = parser.parse_args()
-    segmenter = hmseg.Segmenter.from_checkpoint(words.checkpoint, device="cpu")
-    episode, prediction = choose(segmenter.network, segmenter.side, words.fold)
-    figure = draw(segmenter.network, episode, prediction)
-    words.out.parent.mkdir(parents=True, exist_ok=True)
-    part = words.out.with_name(f".{words.out.name}.part")
+    figure = draw(hmseg.Segmenter.from_pretrained(device="cpu"), words.root)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
-    reduced = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)  # a third of the bytes
-    reduced.save(part, "PNG", optimize=True)
-    os.replace(part, words.out)
+    with writing_bytes(words.out) as file:
+        Image.open(drawn).convert("RGB").save(file, "JPEG", quality=80)
     print(f"{words.out}: {words.out.stat().st_size / 1000:.0f} kB")
 
 
