@@ -25,9 +25,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("out", type=Path, help="checkpoint to write")
     out = parser.parse_args(argv).out
     content = untrained_checkpoint(compose("model=prototype", config_name="evaluate"))
-    content["hmseg"]["config"]["dataset"] = {
-        "image_size": content["hmseg"]["config"]["dataset"]["image_size"]
-    }
     with writing_bytes(out) as file:
         torch.save(content, file)
     print(f"{out}: {out.stat().st_size / 1e3:.1f} kB")
