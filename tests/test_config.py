@@ -21,7 +21,12 @@ from hmseg.errors import CheckpointError, ConfigError
 
 NOT_OURS = {"hydra", "wandb"}  # read by Hydra itself and by W&B's sweep agent
 GROUPS = sorted(path.name for path in conf_dir().iterdir() if path.is_dir() and path.name not in NOT_OURS)
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
+OPTIONS = [
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((conf_dir() / group).glob("*.yaml"))
+    if (group, path.stem) != ("model", "prototype")  # nothing to train: see below
+]
 FILES = sorted(conf_dir().rglob("*.yaml"))
 
 
@@ -31,6 +36,10 @@ def targets(node: Any) -> Iterator[str]:
             yield node["_target_"]
         for child in node.values():
             yield from targets(child)
+
+
+NEEDED = {"union": ("+dataset.source.main={_target_:hmseg.data.shapes.ShapesSource}",)}
+"""What an option doesn't say itself."""
 
 
 TARGETS = sorted({target for path in FILES for target in targets(yaml.safe_load(path.read_text()))})
@@ -43,8 +52,17 @@ def test_the_groups_are_those_promised() -> None:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes(group: str, option: str) -> None:
-    cfg = compose(f"{group}={option}")
+    cfg = compose(f"{group}={option}", *NEEDED.get(option, ()))
     assert OmegaConf.to_container(cfg, resolve=True)
+
+
+def test_the_prototype_is_tested_without_a_checkpoint_and_never_trained() -> None:
+    cfg = compose("model=prototype", "dataset.image_size=320", config_name="evaluate")
+    assert (cfg.ckpt, cfg.backbone.name, cfg.aggregation) == (None, "efficientnet_lite2", "concat")
+    assert cfg.dataset.image_size == 320
+    for more in ((), ("optimizer=adam",)):
+        with pytest.raises(ConfigError, match="model=prototype: it has no learnable parameter"):
+            compose("model=prototype", *more)
 
 
 @pytest.mark.parametrize("backbone", [option for group, option in OPTIONS if group == "backbone"])

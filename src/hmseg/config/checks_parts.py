@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmseg.config.schema_data import ShapesConfig
 from hmseg.config.schema_masking import HybridMaskingConfig, InputMaskingConfig
+from hmseg.config.training_free import NOTHING_TO_TRAIN
 from hmseg.config.values import get
 from hmseg.data.mask_meaning import check_reading
 from hmseg.errors import ConfigError
@@ -30,10 +31,7 @@ def check_parts(cfg: DictConfig) -> None:
 def _training_free(cfg: DictConfig) -> None:
     """The prototype has nothing to train."""
     if "optimizer" in cfg and str(get(cfg, "model._target_")).endswith(".PrototypeHead"):
-        raise ConfigError(
-            "model=prototype: it has no learnable parameter, so there is nothing to train; test it by "
-            "python -m hmseg.evaluate model=prototype, or use it by python -m hmseg.predict"
-        )
+        raise ConfigError(NOTHING_TO_TRAIN)
 
 
 def _weights(cfg: DictConfig) -> None:

@@ -11,6 +11,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
+from hmseg.config.training_free import MODELS, NOTHING_TO_TRAIN
 from hmseg.errors import unknown
 
 _KINDS = {
@@ -99,6 +100,8 @@ def _missing(file: str, options: Callable[[str], list[str]]) -> str:
     if not group:
         return f"there is no configuration '{file}'"
     hint = ""
+    if group == "optimizer" and name in MODELS:
+        return NOTHING_TO_TRAIN
     if group == "optimizer" and name in options("model"):  # its default is the model's own
         hint = f": model={name} comes without one of its own; give optimizer=adam or another"
     return unknown_option(group, name, options(group)) + hint

@@ -22,6 +22,12 @@ def is_training_free(overrides: Sequence[Override]) -> bool:
     return any(each.key_or_group == "model" and each.value() in MODELS for each in overrides)
 
 
+NOTHING_TO_TRAIN = (
+    "model=prototype: it has no learnable parameter, so there is nothing to train; test it by "
+    "python -m hmseg.evaluate model=prototype, or use it by python -m hmseg.predict"
+)
+
+
 def completed(overrides: Sequence[Override]) -> list[str]:
     """Return the overrides with the defaults of what is not given, and no checkpoint."""
     given = {each.key_or_group for each in overrides}

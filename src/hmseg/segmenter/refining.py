@@ -63,8 +63,8 @@ def refined(
         >>> score = cv2.GaussianBlur(np.pad(np.ones((14, 14), np.float32), 13), (15, 15), 0)
         >>> coarse, mask = score > 0.5, refined(image, score > 0.5, score, "grabcut")
         >>> object_ = image[..., 0] > 0
-        >>> bool((coarse == object_).all()), bool((mask == object_).all())
-        (False, True)
+        >>> int((coarse != object_).sum()), int((mask != object_).sum()) < 20  # pixels that are wrong
+        (224, True)
     """
     return foreground if refine == "none" else cut(image, foreground, score)
 
